@@ -1,0 +1,48 @@
+# Every library that Mestre takes from elsewhere, and where it is found: Debian's packages, and Torch in MESTRE_DEPS.
+
+find_package(Threads REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(fmt REQUIRED)
+find_package(CLI11 REQUIRED)
+find_path(MESTRE_XXHASH_INCLUDE xxhash.h REQUIRED)
+add_library(mestre_xxhash INTERFACE)
+target_include_directories(mestre_xxhash SYSTEM INTERFACE "${MESTRE_XXHASH_INCLUDE}")
+target_compile_definitions(mestre_xxhash INTERFACE XXH_INLINE_ALL)
+# Header-only, so that the programs can be copied to a machine that has neither.
+add_library(mestre_log INTERFACE)
+target_link_libraries(mestre_log INTERFACE spdlog::spdlog_header_only fmt::fmt-header-only)
+
+if(MESTRE_CLI)
+  find_package(Boost 1.80 REQUIRED)
+  find_package(SQLite3 3.40 REQUIRED)
+  find_package(SQLiteCpp REQUIRED)
+  find_path(MESTRE_TOMLPLUSPLUS_INCLUDE toml++/toml.h REQUIRED)
+  add_library(mestre_toml INTERFACE)
+  target_include_directories(mestre_toml SYSTEM INTERFACE "${MESTRE_TOMLPLUSPLUS_INCLUDE}")
+  target_compile_definitions(mestre_toml INTERFACE TOML_HEADER_ONLY=1)
+  find_package(simdjson REQUIRED)
+endif()
+
+if(MESTRE_WORKER)
+  file(GLOB mestre_torch_roots "${MESTRE_DEPS}/venv/lib/python3*/site-packages/torch")
+  find_path(MESTRE_TORCH_ROOT include/torch/csrc/api/include/torch/torch.h
+            HINTS "$ENV{MESTRE_TORCH}" ${mestre_torch_roots} REQUIRED NO_DEFAULT_PATH
+            DOC "The torch package that pip installed (the folder that holds include/ and lib/)")
+  # find_package(Torch) insists on an installed CUDA toolkit, so the target is made by hand.
+  add_library(mestre_torch INTERFACE)
+  target_include_directories(mestre_torch SYSTEM INTERFACE "${MESTRE_TORCH_ROOT}/include"
+                                                           "${MESTRE_TORCH_ROOT}/include/torch/csrc/api/include")
+  target_link_directories(mestre_torch INTERFACE "${MESTRE_TORCH_ROOT}/lib")
+  target_link_libraries(mestre_torch INTERFACE -Wl,--no-as-needed torch_cpu c10 -Wl,--as-needed)
+  target_link_options(mestre_torch INTERFACE "-Wl,-rpath,${MESTRE_TORCH_ROOT}/lib" -Wl,--allow-shlib-undefined)
+endif()
+
+if(MESTRE_TESTS)
+  find_package(GTest REQUIRED)
+  find_package(rapidcheck REQUIRED)
+endif()
+if(MESTRE_BENCH)
+  find_package(benchmark REQUIRED)
+endif()

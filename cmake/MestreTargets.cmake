@@ -1,0 +1,39 @@
+# mestre_library(NAME SOURCES … LIBS …): a static library of one room, with the project's flags.
+function(mestre_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LIBS" ${ARGN})
+  add_library(${name} STATIC ${arg_SOURCES})
+  target_link_libraries(${name} PUBLIC mestre_flags ${arg_LIBS})
+endfunction()
+
+# mestre_test(NAME LABELS … SOURCES … LIBS …): one GoogleTest program and its CTest entry, which bears the labels.
+# Labels: unit, golden, numeric, integration, slurm, gpu. A test that starts mestre-worker stands inside if(MESTRE_WORKER).
+function(mestre_test name)
+  if(NOT MESTRE_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE mestre_flags ${arg_LIBS} GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
+                       ENVIRONMENT "MESTRE_BIN=${CMAKE_BINARY_DIR}/bin;MESTRE_SOURCE=${CMAKE_SOURCE_DIR}")
+endfunction()
+
+# mestre_bench(NAME SOURCES … LIBS …): a benchmark program, built by the target `benches` only; `make bench` runs them all.
+function(mestre_bench name)
+  if(NOT MESTRE_BENCH)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "" "SOURCES;LIBS" ${ARGN})
+  add_executable(${name} EXCLUDE_FROM_ALL ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE mestre_flags ${arg_LIBS} benchmark::benchmark)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bench")
+  if(NOT TARGET benches)
+    add_custom_target(benches)
+  endif()
+  add_dependencies(benches ${name})
+endfunction()
