@@ -10,6 +10,7 @@ RELEASE_PRESET := $(if $(CI),ci,release)
 CTEST_FLAGS := --output-on-failure --no-tests=error -j $(JOBS)
 
 .DEFAULT_GOAL := build
+.NOTPARALLEL:  # the tools that the targets call run in parallel themselves
 .PHONY: build test quickstart format check bench clean help setup setup-test configure tests test-asan
 
 build: configure  ## both programs, in build/release/bin/
@@ -30,7 +31,7 @@ format: setup-test  ## rewrite the sources in the project's format
 	tools/sources.py | xargs -d '\n' clang-format-14 -i
 
 check: setup-test format-check configure  ## what needs no running: format, clang-tidy, include layers
-	tools/tidy.py build/release -j $(JOBS)
+	tools/tidy.py build/release -j $(JOBS) --torch
 	tests/layers/layers.py
 
 clean:  ## remove build/ (never the shared folder $MESTRE_DEPS)

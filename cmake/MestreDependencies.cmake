@@ -15,7 +15,7 @@ add_library(mestre_log INTERFACE)
 target_link_libraries(mestre_log INTERFACE spdlog::spdlog_header_only fmt::fmt-header-only)
 
 if(MESTRE_CLI)
-  find_package(Boost 1.80 REQUIRED)
+  find_package(Boost 1.80 CONFIG REQUIRED)
   find_package(SQLite3 3.40 REQUIRED)
   find_package(SQLiteCpp REQUIRED)
   find_path(MESTRE_TOMLPLUSPLUS_INCLUDE toml++/toml.h REQUIRED)

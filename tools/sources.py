@@ -8,7 +8,9 @@ these folders, so no list of exceptions and no git is needed.
 import hashlib
 import os
 import re
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,11 +28,11 @@ class Include(NamedTuple):
 
 
 def sources(root=ROOT):
-    """Paths relative to `root`, sorted. A planted tree inside tests/layers is somebody's fixture, not a source."""
+    """Paths relative to `root`, sorted."""
     found = []
     for room in ROOMS:
         for path in (root / room).rglob("*"):
-            if path.suffix in SUFFIXES and "fixture" not in path.relative_to(root).parts:
+            if path.suffix in SUFFIXES:
                 found.append(path.relative_to(root).as_posix())
     return sorted(found)
 
@@ -56,21 +58,36 @@ def uses_torch(path, root=ROOT):
     return any(TORCH.match(include.name) for file in closure(path, root) for include in includes(file, root))
 
 
-class Passed:
-    """Remembers what has passed a check, by content, in the folder that all checkouts share."""
+def check_all(check, settings, commands, jobs):
+    """Runs `commands`, pairs of a source and an argument list, `jobs` at a time; prints the output of those that fail.
 
-    def __init__(self, check, *settings):
-        deps = os.environ.get("MESTRE_DEPS") or Path.home() / ".cache" / "mestre"
-        self.folder = Path(deps) / "checks" / check
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.settings = "\0".join(settings)
+    What passes is remembered by content (the source, what it includes of ours, the arguments, `settings`) in the folder that
+    all checkouts share, and not run again. Returns how many failed.
+    """
+    passed = Path(os.environ.get("MESTRE_DEPS") or Path.home() / ".cache" / "mestre") / "checks" / check
+    passed.mkdir(parents=True, exist_ok=True)
 
-    def stamp(self, path, command):
-        digest = hashlib.sha256(f"{self.settings}\0{command}".encode())
+    def stamp(path, command):
+        relative = "\0".join(command).replace(str(ROOT), "")
+        digest = hashlib.sha256(f"{settings}\0{relative}".encode())
         for file in closure(path):
-            digest.update(f"\0{file}\0".encode())
-            digest.update((ROOT / file).read_bytes())
-        return self.folder / digest.hexdigest()
+            digest.update(f"\0{file}\0".encode() + (ROOT / file).read_bytes())
+        return passed / digest.hexdigest()
+
+    def run(path, command, stamp):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode == 0:
+            stamp.touch()
+        else:
+            print(f"{done.stdout}{done.stderr}{check}: {path} failed\n", file=sys.stderr, flush=True)
+        return done.returncode == 0
+
+    todo = [(path, command, stamp(path, command)) for path, command in commands]
+    todo = [one for one in todo if not one[2].exists()]
+    with ThreadPoolExecutor(jobs) as pool:
+        failed = list(pool.map(lambda one: run(*one), todo)).count(False)
+    print(f"{check}: {len(commands) - failed} of {len(commands)} files pass, {len(todo)} of them looked at now")
+    return failed
 
 
 if __name__ == "__main__":
