@@ -1,0 +1,207 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "core/base/error.h"
+#include "core/journal/attempt.h"
+#include "core/journal/folders.h"
+#include "core/journal/scanner.h"
+#include "core/journal/writer.h"
+
+namespace mestre {
+namespace {
+
+class JournalTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "mestre-journal-XXXXXX").native();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+    journal_ = folder_ / "journal.jsonl";
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  void write_sample(int points) const {
+    JournalWriter writer(journal_);
+    writer.started("job", 1, nullptr, points);
+    for (int step = 1; step <= points; ++step) {
+      const Metric values[] = {{"loss", 1.0 / step}, {"gradient_norm", step == 2 ? std::nan("") : 1.0}};
+      writer.metrics(step, values);
+    }
+    const Metric summary[] = {{"tokens", 4096}};
+    writer.finished(summary);
+  }
+
+  std::vector<std::string> scan(JournalCursor from = {}) const {
+    JournalScanner scanner(journal_, from);
+    std::vector<std::string> lines;
+    while (const auto line = scanner.next()) lines.emplace_back(*line);
+    return lines;
+  }
+
+  void overwrite(const std::string& bytes) const { std::ofstream(journal_, std::ios::binary) << bytes; }
+
+  fs::path folder_;
+  fs::path journal_;
+};
+
+TEST_F(JournalTest, RoundTripKeepsEveryLineInOrder) {
+  write_sample(3);
+  const auto lines = scan();
+  ASSERT_EQ(lines.size(), 5U);
+  EXPECT_TRUE(lines[0].starts_with("{\"seq\":1,\"t\":")) << lines[0];
+  EXPECT_NE(lines[0].find(R"("type":"started","job":"job","attempt":1,"restored":null,"steps":3,"crc":)"),
+            std::string::npos)
+      << lines[0];
+  EXPECT_NE(lines[2].find(R"("step":2,"values":{"loss":0.5,"gradient_norm":"nan"})"), std::string::npos) << lines[2];
+  EXPECT_EQ(ending_of(journal_), Ending::kFinished);
+}
+
+TEST_F(JournalTest, FrozenChecksumOfAKnownLine) {
+  // Computed with Python's zlib.crc32; what is on users' disks must stay readable.
+  JournalCursor cursor;
+  EXPECT_EQ(
+      check_line(
+          R"({"seq":1,"t":1.500000,"type":"started","job":"x","attempt":1,"restored":null,"steps":0,"crc":745782392})",
+          cursor),
+      "");
+  EXPECT_EQ(check_line(R"({"seq":2,"t":2.500000,"type":"finished","summary":{},"crc":478123181})", cursor), "");
+  EXPECT_EQ(cursor.seq, 2);
+}
+
+TEST_F(JournalTest, ResumesBehindAnyLine) {
+  write_sample(20);
+  const auto all = scan();
+  JournalScanner scanner(journal_, {});
+  for (std::size_t read = 1; scanner.next(); ++read) {
+    const auto rest = scan(scanner.cursor());
+    ASSERT_EQ(rest.size(), all.size() - read);
+    if (!rest.empty()) {
+      EXPECT_EQ(rest.front(), all[read]);
+    }
+  }
+}
+
+TEST_F(JournalTest, ATornTailIsNoLineAndNoError) {
+  write_sample(3);
+  const std::string bytes = read_file(journal_);
+  const std::size_t last_line = bytes.rfind("{\"seq\":5");
+  for (std::size_t size = last_line + 1; size < bytes.size(); ++size) {
+    overwrite(bytes.substr(0, size));
+    JournalScanner scanner(journal_, {});
+    int lines = 0;
+    while (scanner.next()) ++lines;
+    EXPECT_EQ(lines, 4);
+    EXPECT_EQ(scanner.corrupt(), "");
+    EXPECT_EQ(ending_of(journal_), Ending::kNone);
+  }
+}
+
+TEST_F(JournalTest, AnyFlippedBitStopsTheScanBeforeItsLine) {
+  write_sample(3);
+  const std::string bytes = read_file(journal_);
+  for (std::size_t at = 0; at < bytes.size(); at += 3) {
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
+    overwrite(damaged);
+    const auto line_of_damage = std::count(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(at), '\n');
+    JournalScanner scanner(journal_, {});
+    std::ptrdiff_t lines = 0;
+    while (scanner.next()) ++lines;
+    EXPECT_LE(lines, line_of_damage) << "byte " << at;
+    // A damaged last newline looks like a torn tail; everything else must be named.
+    EXPECT_EQ(scanner.corrupt().empty(), at == bytes.size() - 1) << "byte " << at;
+  }
+}
+
+TEST_F(JournalTest, AShrunkenJournalIsAnError) {
+  write_sample(3);
+  JournalScanner scanner(journal_, {});
+  while (scanner.next()) {
+  }
+  overwrite(read_file(journal_).substr(0, 10));
+  EXPECT_THROW(JournalScanner(journal_, scanner.cursor()), Error);
+}
+
+TEST_F(JournalTest, TheFileIsCreatedExclusively) {
+  write_sample(1);
+  EXPECT_THROW(JournalWriter second(journal_), Error);
+}
+
+class AttemptTest : public JournalTest {
+ protected:
+  void SetUp() override {
+    JournalTest::SetUp();
+    launch("first");
+  }
+  void launch(const std::string& token) const {
+    write_file_atomically(folder_ / "launch.json",
+                          to_json(Launch{.token = token, .data_root = "/data", .data = "a.manifest"}));
+  }
+};
+
+TEST_F(AttemptTest, NumbersFollowAndTheHighestOwnsTheJob) {
+  const Claim first = claim_attempt(folder_, "first");
+  ASSERT_TRUE(first.attempt);
+  EXPECT_EQ(first.attempt->number, 1);
+  EXPECT_FALSE(is_superseded(folder_, 1));
+  EXPECT_TRUE(FileLock::is_held(first.attempt->folder / "lock"));
+  const Claim second = claim_attempt(folder_, "first");
+  ASSERT_TRUE(second.attempt);
+  EXPECT_EQ(second.attempt->number, 2);
+  EXPECT_TRUE(is_superseded(folder_, 1));
+  EXPECT_FALSE(is_superseded(folder_, 2));
+}
+
+TEST_F(AttemptTest, AForeignTokenGetsNothingAndLeavesNothing) {
+  const Claim claim = claim_attempt(folder_, "second");
+  EXPECT_FALSE(claim.attempt);
+  EXPECT_EQ(claim.refusal, Refusal::kForeignToken);
+  EXPECT_TRUE(attempts_of(folder_).empty());
+}
+
+TEST_F(AttemptTest, AFinishedJobIsNotRunAgain) {
+  {
+    const Claim claim = claim_attempt(folder_, "first");
+    JournalWriter writer(claim.attempt->folder / "journal.jsonl");
+    writer.started("job", 1, nullptr, 0);
+    writer.finished({});
+  }
+  const Claim again = claim_attempt(folder_, "first");
+  EXPECT_EQ(again.refusal, Refusal::kFinished);
+  EXPECT_EQ(attempts_of(folder_), std::vector<int>{1});
+}
+
+TEST_F(AttemptTest, LaunchAndRecordReadBack) {
+  const Launch launch = read_launch(folder_);
+  EXPECT_EQ(to_json(launch), read_file(folder_ / "launch.json"));
+  AttemptRecord record{
+      .number = 3, .token = "t\"\n", .process = this_process(), .started_at = 12.5, .devices = {"cpu"}};
+  record.versions = {{"torch", "2.11.0"}};
+  record.commit = "abc";
+  record.dirty = true;
+  write_file_atomically(folder_ / "attempt.json", to_json(record));
+  const auto read = read_attempt_record(folder_);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(to_json(*read), to_json(record));
+  EXPECT_EQ(read->process.start_time, start_time_of(::getpid()));
+  EXPECT_FALSE(read_attempt_record(folder_ / "nowhere"));
+}
+
+TEST_F(AttemptTest, ABrokenLaunchNamesTheMember) {
+  write_file_atomically(folder_ / "launch.json", R"({"token":"first"})");
+  try {
+    (void)claim_attempt(folder_, "first");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kBadInput);
+    EXPECT_NE(std::string(error.what()).find("data_root"), std::string::npos) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace mestre

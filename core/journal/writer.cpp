@@ -1,0 +1,175 @@
+#include "core/journal/writer.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/base/hash.h"
+#include "core/base/options.h"
+
+namespace mestre {
+namespace {
+
+constexpr auto kSyncInterval = std::chrono::seconds(1);
+
+// JSON has no non-finite numbers; they are strings in the journal.
+std::string json_number(double value) {
+  if (std::isnan(value)) return "\"nan\"";
+  if (std::isinf(value)) return value > 0 ? "\"inf\"" : "\"-inf\"";
+  return shortest(value);
+}
+
+std::string json_numbers(std::span<const double> values) {
+  std::string text = "[";
+  for (const double value : values) {
+    if (text.size() > 1) text += ',';
+    text += json_number(value);
+  }
+  return text + "]";
+}
+
+template <class Pairs>
+std::string json_object(const Pairs& pairs) {
+  std::string text = "{";
+  for (const auto& [name, value] : pairs) {
+    if (text.size() > 1) text += ',';
+    append_json_string(text, name);
+    text += ':';
+    text += json_number(value);
+  }
+  return text + "}";
+}
+
+std::string json_axes(std::span<const MeasurementAxis> axes) {
+  std::string text = "[";
+  for (const MeasurementAxis& axis : axes) {
+    if (text.size() > 1) text += ',';
+    text += fmt::format(R"({{"name":{},"unit":{},"values":{}}})", json_string(axis.name), json_string(axis.unit),
+                        json_numbers(axis.values));
+  }
+  return text + "]";
+}
+
+}  // namespace
+
+std::string_view name_of(Cause cause) {
+  switch (cause) {
+    case Cause::kOutOfMemoryGpu:
+      return "out_of_memory_gpu";
+    case Cause::kOutOfMemoryHost:
+      return "out_of_memory_host";
+    case Cause::kDiverged:
+      return "diverged";
+    case Cause::kBadInput:
+      return "bad_input";
+    case Cause::kData:
+      return "data";
+    case Cause::kDeadline:
+      return "deadline";
+    case Cause::kPreempted:
+      return "preempted";
+    case Cause::kNode:
+      return "node";
+    case Cause::kDiskFull:
+      return "disk_full";
+    case Cause::kBug:
+      return "bug";
+  }
+  return "bug";
+}
+
+JournalWriter::JournalWriter(const fs::path& path) : path_(path) {
+  file_ = FileDescriptor(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0644));
+  if (!file_.is_open()) throw system_error(errno, "create journal", path.native());
+  sync_folder(path.parent_path());
+  syncer_ = std::jthread([this](const std::stop_token& stop) { sync_every_second(stop); });
+}
+
+JournalWriter::~JournalWriter() {
+  syncer_.request_stop();
+  syncer_.join();
+  if (dirty_) ::fdatasync(file_.get());
+}
+
+void JournalWriter::started(std::string_view job, int attempt, const Restored* restored, std::int64_t steps) {
+  std::string from = "null";
+  if (restored != nullptr) {
+    from = fmt::format(R"({{"file":{},"digest":{},"step":{}}})", json_string(restored->file),
+                       json_string(restored->digest), restored->step);
+  }
+  append("started",
+         fmt::format(R"("job":{},"attempt":{},"restored":{},"steps":{})", json_string(job), attempt, from, steps),
+         true);
+}
+
+void JournalWriter::metrics(std::int64_t step, std::span<const Metric> values) {
+  append("metrics", fmt::format(R"("step":{},"values":{})", step, json_object(values)), false);
+}
+
+void JournalWriter::measurement(const Measurement& measurement) {
+  append("measurement",
+         fmt::format(R"("name":{},"unit":{},"dtype":"float64","axes":{},"values":{},"details":{})",
+                     json_string(measurement.name), json_string(measurement.unit), json_axes(measurement.axes),
+                     json_numbers(measurement.values), json_object(measurement.details)),
+         false);
+}
+
+void JournalWriter::checkpoint(std::int64_t step, std::string_view file, std::string_view digest) {
+  append("checkpoint", fmt::format(R"("step":{},"file":{},"digest":{})", step, json_string(file), json_string(digest)),
+         true);
+}
+
+void JournalWriter::progress(std::int64_t done, std::int64_t total, double tokens_per_second) {
+  append("progress",
+         fmt::format(R"("done":{},"total":{},"tokens_per_second":{})", done, total, json_number(tokens_per_second)),
+         false);
+}
+
+void JournalWriter::warning(std::string_view code, std::string_view message) {
+  append("warning", fmt::format(R"("code":{},"message":{})", json_string(code), json_string(message)), false);
+}
+
+void JournalWriter::failed(Cause cause, std::string_view message) {
+  append("failed", fmt::format(R"("cause":{},"message":{})", json_string(name_of(cause)), json_string(message)), true);
+}
+
+void JournalWriter::finished(std::span<const Metric> summary) {
+  append("finished", fmt::format(R"("summary":{})", json_object(summary)), true);
+}
+
+void JournalWriter::append(std::string_view type, std::string_view members, bool acknowledge) {
+  const std::scoped_lock lock(mutex_);
+  std::string line = fmt::format(R"({{"seq":{},"t":{:.6f},"type":"{}",{})", next_seq_, now_seconds(), type, members);
+  const std::uint32_t crc = crc32(line, crc_);
+  line += fmt::format(",\"crc\":{}}}\n", crc);
+  write_all(file_.get(), line, path_);
+  // Only now is the line part of the chain: after a failed write the number is used again, for a shorter line that may
+  // still fit.
+  ++next_seq_;
+  crc_ = crc;
+  dirty_ = true;
+  if (!acknowledge) return;
+  if (::fdatasync(file_.get()) != 0) throw system_error(errno, "sync", path_.native());
+  dirty_ = false;
+}
+
+void JournalWriter::sync_every_second(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested()) {
+    wake_.wait_for(lock, stop, kSyncInterval, [] { return false; });
+    if (!dirty_) continue;
+    dirty_ = false;
+    // The sync runs without the lock, so that a slow disk does not hold up the training step.
+    lock.unlock();
+    ::fdatasync(file_.get());
+    lock.lock();
+  }
+}
+
+}  // namespace mestre
