@@ -1,0 +1,42 @@
+#include "core/mixers/registry.h"
+
+#include <array>
+
+#include "core/mixers/attention/options.h"
+#include "core/mixers/mamba/options.h"
+#include "core/mixers/mlp/options.h"
+
+namespace mestre {
+namespace {
+
+template <class T>
+std::unique_ptr<MixerOptions> make() {
+  return std::make_unique<T>();
+}
+
+constexpr std::array<MixerType, 3> kTypes = {{
+    {"attention", "causal softmax attention, full or over a sliding window, with or without RoPE",
+     make<AttentionOptions>},
+    {"mamba", "selective state space layer (S6) with its short convolution and gate", make<MambaOptions>},
+    {"mlp", "SwiGLU feed-forward layer", make<MlpOptions>},
+}};
+
+}  // namespace
+
+std::span<const MixerType> mixer_types() {
+  return kTypes;
+}
+
+const MixerType* find_mixer_type(std::string_view name) {
+  for (const MixerType& type : kTypes)
+    if (type.name == name) return &type;
+  return nullptr;
+}
+
+std::vector<std::string> mixer_type_names() {
+  std::vector<std::string> names;
+  for (const MixerType& type : kTypes) names.emplace_back(type.name);
+  return names;
+}
+
+}  // namespace mestre

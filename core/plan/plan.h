@@ -1,0 +1,88 @@
+// A plan: what a sweep file asks for, expanded, checked and priced, as a pure value.
+//
+// The same files, manifests and context give the same plan, byte for byte. Nothing here reads the store: what is
+// finished and how fast things ran comes in as PlanContext. Jobs appear once each, however many cells share them, those
+// that others need first.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "core/base/diagnostics.h"
+#include "core/spec/train.h"
+
+namespace mestre {
+
+/// What a job costs, known before it runs.
+struct Estimate {
+  std::int64_t parameters = 0;
+  std::int64_t parameters_without_embeddings = 0;
+  double forward_flops_per_token = 0;  // at the training length; for an evaluation at its longest
+  double flops = 0;                    // of the whole job
+  double tokens = 0;                   // that the model reads
+  double memory_bytes = 0;             // peak
+  double disk_bytes = 0;
+  double seconds = 0;  // wall time
+  bool measured =
+      false;  // whether `seconds` comes from a measured speed of the same architecture, else from an assumed one
+};
+
+struct PlannedJob {
+  std::string id;
+  std::string kind;                // "train", "evaluate"
+  std::string name;                // "train", or the name of the [[evaluate]]
+  std::string spec;                // canonical JSON
+  std::vector<std::size_t> needs;  // indices of jobs in the plan that must have finished
+  LaunchOptions launch;
+  Estimate estimate;
+  /// Groups jobs whose speed can be expected to be equal: digest of the model's canonical JSON and the length.
+  std::string speed_key;
+  bool finished = false;  // according to the context
+};
+
+struct PlannedCell {
+  std::vector<std::string> labels;  // one per axis of the plan; empty where the axis does not exist for this cell
+  std::string name;                 // "architecture=Samba,seed=3407"
+  std::vector<std::size_t> jobs;    // indices, the training job first
+  std::string options;              // canonical JSON of {"data":…,"model":…,"train":…}, for the view `runs`
+};
+
+struct PlannedAxis {
+  std::string name;
+  std::vector<std::string> labels;  // in the order of the file
+};
+
+struct Plan {
+  std::string name;
+  std::string question;
+  std::string file;                                           // as it was named
+  std::vector<std::pair<std::string, std::string>> baseline;  // axis, label
+  std::vector<PlannedAxis> axes;
+  std::vector<PlannedCell> cells;
+  std::vector<PlannedJob> jobs;
+  /// Data digest to the manifest's path relative to the data root: what launch.json tells the worker.
+  std::map<std::string, std::string> data;
+};
+
+/// What the plan may know of the past.
+struct PlanContext {
+  std::string data_root;
+  std::unordered_set<std::string> finished;         // ids of jobs
+  std::map<std::string, double> tokens_per_second;  // by speed_key
+  double assumed_flops_per_second = 1.2e9;          // of one CPU slot, where nothing was measured
+};
+
+/// Reads, expands, checks and prices the sweep in `file`. Nothing where there are errors; all that was found is in
+/// `diagnostics`. Throws Error (not_found) only where the file itself cannot be read.
+[[nodiscard]] std::optional<Plan> plan_sweep(const std::string& file, const PlanContext& context,
+                                             Diagnostics& diagnostics);
+
+/// The resolved sweep as JSON, byte for byte the same for the same plan: what `mestre run` keeps in sweeps/<name>/ and
+/// the store can be rebuilt from.
+[[nodiscard]] std::string plan_json(const Plan& plan);
+
+}  // namespace mestre

@@ -1,0 +1,84 @@
+#include "core/spec/train.h"
+
+#include <fmt/format.h>
+
+namespace mestre {
+
+void TrainOptions::describe(OptionVisitor& visitor) {
+  visitor.visit({.name = "tokens",
+                 .doc = "training budget; rounded up to whole steps",
+                 .unit = Unit::kTokens,
+                 .min = 1,
+                 .required = true},
+                tokens);
+  visitor.visit({.name = "sequence_length",
+                 .doc = "tokens of context that the model sees",
+                 .unit = Unit::kTokens,
+                 .min = 1,
+                 .max = 1 << 26,
+                 .required = true},
+                sequence_length);
+  visitor.visit({.name = "sequences_per_step",
+                 .doc = "sequences of one optimizer step, whatever the micro-batch",
+                 .unit = Unit::kCount,
+                 .min = 1,
+                 .max = 1 << 24,
+                 .required = true},
+                sequences_per_step);
+  visitor.visit({.name = "learning_rate", .doc = "peak of the schedule", .min = 0, .max = 10}, learning_rate);
+  visitor.visit(
+      {.name = "final_learning_rate", .doc = "end of the schedule, as a share of the peak", .min = 0, .max = 1},
+      final_learning_rate);
+  visitor.visit(
+      {.name = "schedule", .doc = "shape of the learning rate after the warm-up", .choices = {"cosine", "constant"}},
+      schedule);
+  visitor.visit({.name = "warmup", .doc = "linear warm-up, as a share of the tokens", .min = 0, .max = 1}, warmup);
+  visitor.visit({.name = "optimizer", .doc = "update rule", .choices = {"adamw"}}, optimizer);
+  visitor.visit({.name = "beta1", .doc = "decay of the first moment", .min = 0, .max = 1}, beta1);
+  visitor.visit({.name = "beta2", .doc = "decay of the second moment", .min = 0, .max = 1}, beta2);
+  visitor.visit({.name = "epsilon", .doc = "added to the root of the second moment", .min = 0, .max = 1}, epsilon);
+  visitor.visit({.name = "weight_decay", .doc = "decoupled, on all parameters", .min = 0, .max = 10}, weight_decay);
+  visitor.visit({.name = "clip_norm", .doc = "largest global norm of the gradient; 0: no clipping", .min = 0},
+                clip_norm);
+  visitor.visit({.name = "seed_init", .doc = "seed of the initial weights", .min = 0, .max = 9007199254740992.0},
+                seed_init);
+  visitor.visit({.name = "seed_data", .doc = "seed of the order of the data", .min = 0, .max = 9007199254740992.0},
+                seed_data);
+}
+
+void TrainOptions::check(const Problem& problem) const {
+  if (sequence_length > 0 && sequences_per_step > 0 && tokens > 0 && tokens < tokens_per_step())
+    problem("tokens",
+            fmt::format("{} tokens are less than one step of {} sequences x {} tokens", tokens, sequences_per_step,
+                        sequence_length),
+            "expected at least " + std::to_string(tokens_per_step()));
+  if (beta1 == 1 || beta2 == 1)
+    problem(beta1 == 1 ? "beta1" : "beta2", "a decay of 1 never learns", "expected less than 1");
+}
+
+void DataOptions::describe(OptionVisitor& visitor) {
+  visitor.visit({.name = "train", .doc = "manifest of the training text, relative to the data root", .required = true},
+                train);
+  visitor.visit({.name = "validation", .doc = "manifest of the text for evaluations"}, validation);
+  visitor.visit({.name = "train_digest", .doc = "digest that the training manifest must have"}, train_digest);
+  visitor.visit({.name = "validation_digest", .doc = "digest that the validation manifest must have"},
+                validation_digest);
+}
+
+void LaunchOptions::describe(OptionVisitor& visitor) {
+  visitor.visit({.name = "gpus", .doc = "GPUs of a job; 0: on the CPU", .unit = Unit::kCount, .min = 0, .max = 4096},
+                gpus);
+  visitor.visit({.name = "threads", .doc = "CPU threads of a job", .unit = Unit::kCount, .min = 1, .max = 1024},
+                threads);
+  visitor.visit(
+      {.name = "micro_batch", .doc = "sequences per forward pass; 0: all of a step's", .unit = Unit::kCount, .min = 0},
+      micro_batch);
+  visitor.visit({.name = "time", .doc = "limit of a job's wall time; 0s: none", .unit = Unit::kSeconds, .min = 0},
+                time);
+  visitor.visit({.name = "checkpoint_interval", .doc = "time between checkpoints", .unit = Unit::kSeconds, .min = 0},
+                checkpoint_interval);
+  visitor.visit({.name = "log_interval", .doc = "steps between points of the curves", .unit = Unit::kCount, .min = 1},
+                log_interval);
+}
+
+}  // namespace mestre

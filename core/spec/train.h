@@ -1,0 +1,62 @@
+// How a cell is trained and on what, and how the work is carried out.
+//
+// TrainOptions are part of a job's identity; LaunchOptions are not: they change nothing but speed, memory and what is
+// written down.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/base/options.h"
+
+namespace mestre {
+
+/// [train]
+struct TrainOptions final : Options {
+  std::int64_t tokens = 0;              // the budget; rounded up to whole steps
+  std::int64_t sequence_length = 0;     // L
+  std::int64_t sequences_per_step = 0;  // of one optimizer step, whatever the micro-batch
+  double learning_rate = 4e-4;          // the peak
+  double final_learning_rate = 0.1;     // as a share of the peak
+  std::string schedule = "cosine";
+  double warmup = 0.01;  // linear, as a share of the tokens
+  std::string optimizer = "adamw";
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double epsilon = 1e-8;
+  double weight_decay = 0.1;
+  double clip_norm = 1.0;  // of the gradient, over all parameters; 0: no clipping
+  std::int64_t seed_init = 3407;
+  std::int64_t seed_data = 3407;
+
+  void describe(OptionVisitor& visitor) override;
+  void check(const Problem& problem) const;
+  [[nodiscard]] std::int64_t tokens_per_step() const { return sequence_length * sequences_per_step; }
+  /// Optimizer steps of the whole run.
+  [[nodiscard]] std::int64_t steps() const { return (tokens + tokens_per_step() - 1) / tokens_per_step(); }
+};
+
+inline constexpr int kOptimizerVersion = 1;  // AdamW with its schedule and clipping
+inline constexpr int kSamplerVersion = 1;    // the order of the training blocks
+
+/// [data]: where the text comes from. Paths are relative to the data root.
+struct DataOptions final : Options {
+  std::string train;         // manifest
+  std::string validation;    // manifest
+  std::string train_digest;  // where given, the manifest must have this digest
+  std::string validation_digest;
+  void describe(OptionVisitor& visitor) override;
+};
+
+/// [resources]: what a job is given, and how its work is cut.
+struct LaunchOptions final : Options {
+  std::int64_t gpus = 0;
+  std::int64_t threads = 1;         // CPU threads of a job, when it has no GPU
+  std::int64_t micro_batch = 0;     // sequences per forward pass; 0: all of a step's
+  double time = 0;                  // s; limit of wall time, 0: none
+  double checkpoint_interval = 60;  // s between checkpoints
+  std::int64_t log_interval = 10;   // steps between points of the curves
+  void describe(OptionVisitor& visitor) override;
+};
+
+}  // namespace mestre
