@@ -62,15 +62,20 @@ install_packages() {
 # The stamp repeats the requirements it was made from.
 environment_complete() { cmp -s "$tools/requirements.txt" "$deps/venv.stamp" && [ -x "$deps/venv/bin/ninja" ]; }
 
+make_environment() {  # $1: nothing to mend what is there, --clear to begin anew
+  local bin=$deps/venv/bin
+  /usr/bin/python3 -m venv $1 "$deps/venv" &&
+    "$bin/python" -m pip install -q --no-compile --disable-pip-version-check -r "$tools/requirements.txt" >&2 &&
+    "$bin/cmake" --version >/dev/null && "$bin/ninja" --version >/dev/null && "$bin/python" -W ignore -c 'import torch'
+}
+
 install_environment() {
   environment_complete && return 0
   lock
   environment_complete && return 0
   say "making the virtual environment in $deps/venv (Torch and what it needs: about 5 GB on disk)"
   rm -f "$deps/venv.stamp"
-  /usr/bin/python3 -m venv "$deps/venv"  # keeps what an interrupted set-up has already installed
-  "$deps/venv/bin/python" -m pip install -q --no-compile --disable-pip-version-check -r "$tools/requirements.txt" >&2
-  "$deps/venv/bin/cmake" --version >/dev/null
+  make_environment "" || { say "beginning it anew"; make_environment --clear; } || { say "no virtual environment"; exit 3; }
   cp "$tools/requirements.txt" "$deps/venv.stamp.new"
   mv "$deps/venv.stamp.new" "$deps/venv.stamp"
 }
