@@ -42,6 +42,8 @@ struct PlannedJob {
   /// Groups jobs whose speed can be expected to be equal: digest of the model's canonical JSON and the length.
   std::string speed_key;
   bool finished = false;  // according to the context
+  /// Lower runs first. Contrast first: the first repetition of every cell, then the second, each in the order of the cells.
+  std::int64_t priority = 0;
 };
 
 struct PlannedCell {
@@ -54,6 +56,7 @@ struct PlannedCell {
 struct PlannedAxis {
   std::string name;
   std::vector<std::string> labels;  // in the order of the file
+  bool replicates = false;          // varies nothing but seeds: its cells are repetitions of one experiment
 };
 
 struct Plan {
