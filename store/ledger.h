@@ -1,0 +1,151 @@
+// What is wanted, what was started and how far it is: the coordinator's book, and what the commands read from it.
+//
+// Each function that writes is one transaction, durable when it returns. States change only through the coordinator,
+// which holds the one write connection; a Ledger over a connection for reading can only be asked. Owns nothing: the
+// database outlives it. One thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "store/database.h"
+
+namespace mestre {
+
+struct Plan;
+
+/// The names stand in the store; never rename one.
+enum class JobState { kQueued, kRunning, kDone, kFailed };
+[[nodiscard]] std::string_view name_of(JobState state);
+
+/// A job that a sweep wants.
+struct WantedJob {
+  std::string id;
+  std::string kind;  // "train", "evaluate"
+  std::string name;  // what the sweep calls it: "train", or the name of the [[evaluate]]
+  JobState state = JobState::kQueued;
+  std::vector<std::string> needs;  // ids of jobs that must be done first
+  std::vector<std::string> cells;  // names of the sweep's cells that share it, in the order of the grid
+  std::string launch;              // JSON of LaunchOptions
+  double estimated_seconds = 0;
+  int attempts = 0;          // that have a journal
+  std::string last_outcome;  // of the last attempt: "finished", "failed", "killed"; empty while it may live or where
+                             // there is none
+  std::string last_cause;    // of the last attempt that failed; empty where there is none
+};
+
+/// An intent to start jobs.
+struct Submission {
+  std::string token;
+  std::string runner;                // "local", "slurm"
+  std::vector<std::string> members;  // job ids, in the order of the tasks
+};
+
+struct SweepSummary {
+  std::string name;
+  std::string question;
+  std::string file;
+  double recorded_at = 0;  // s since the epoch
+  std::int64_t cells = 0;
+  std::map<JobState, std::int64_t> jobs;  // distinct jobs by state
+};
+
+/// How far the last attempt of a job is.
+struct JobProgress {
+  std::string job;
+  int attempt = 0;
+  double done = 0;  // units of work
+  double total = 0;
+  double tokens_per_second = 0;
+  double started_at = 0;  // s since the epoch
+  double updated_at = 0;  // s since the epoch; of the last line that was ingested
+  std::string host;
+};
+
+struct CellStatus {
+  std::int64_t number = 0;
+  std::string name;
+  std::vector<std::pair<std::string, std::string>> labels;  // axis, label, in the order of the axes
+  JobState state = JobState::kQueued;                       // as the view `runs` defines it
+  std::int64_t jobs = 0;
+  std::int64_t jobs_done = 0;
+  std::string last_cause;  // of its last failed attempt, while a job of the cell is failed or waits for another attempt
+  double estimated_seconds_left = 0;  // sum over jobs that are not done, as planned; progress not subtracted
+  std::vector<JobProgress> running;   // its running jobs
+};
+
+struct AttemptDetail {
+  int number = 0;
+  std::string outcome;  // as in WantedJob::last_outcome
+  std::string cause;
+  std::string message;
+  std::string host;
+  std::optional<double> started_at;  // s since the epoch
+  std::optional<double> ended_at;
+  std::optional<std::int64_t> restored_step;
+  std::optional<std::int64_t> last_step;  // of its curves
+  std::string quarantine;                 // why its journal is not read to the end
+};
+
+struct JobDetail {
+  std::string id;
+  std::string kind;
+  JobState state = JobState::kQueued;
+  std::string spec;
+  std::vector<std::string> cells;  // "sweep/cell" of every sweep
+  std::vector<AttemptDetail> attempts;
+};
+
+class Ledger {
+ public:
+  explicit Ledger(Database& database) : database_(database) {}
+
+  /// Records what a sweep wants: replaces the sweep's cells, adds its jobs as queued. Jobs that are known keep their
+  /// state and history.
+  void record_plan(const Plan& plan);
+  /// Before the jobs are started. Throws Error (not_found) where a member is not in the ledger.
+  void record_submission(const Submission& submission);
+  void set_state(std::string_view job, JobState state) { set_states({&job, 1}, state); }
+  /// Throws Error (not_found) where one is not in the ledger; then none has changed.
+  void set_states(std::span<const std::string_view> jobs, JobState state);
+  /// The process of this attempt is gone and its journal has no terminal line. An attempt without a journal becomes
+  /// known by this.
+  void mark_killed(std::string_view job, int attempt);
+
+  /// Ids of all jobs that are done.
+  [[nodiscard]] std::unordered_set<std::string> finished();
+  /// Mean tokens/s of finished attempts by speed_key.
+  [[nodiscard]] std::map<std::string, double> tokens_per_second();
+  /// The jobs of a sweep, those that others need first. Throws Error (not_found) where the sweep is unknown.
+  [[nodiscard]] std::vector<WantedJob> wanted(std::string_view sweep);
+  /// Throws Error (not_found) where the job is unknown.
+  [[nodiscard]] JobState state_of(std::string_view job);
+  /// Every job in this state.
+  [[nodiscard]] std::vector<std::string> jobs_in(JobState state);
+  /// Of all running jobs that have begun.
+  [[nodiscard]] std::vector<JobProgress> progress();
+
+  /// All sweeps, the last planned first.
+  [[nodiscard]] std::vector<SweepSummary> sweeps();
+  /// The cells of a sweep in the order of the grid. Throws Error (not_found) where the sweep is unknown; the hint lists
+  /// those that are known.
+  [[nodiscard]] std::vector<CellStatus> cells(std::string_view sweep);
+  /// Throws Error (not_found).
+  [[nodiscard]] JobDetail job(std::string_view id);
+  /// Ids of the jobs that WHERE names: a job id or at least 4 digits of its beginning, or labels as
+  /// 'architecture=Samba,seed=3407' (in any order; those not named match all), optionally behind 'sweep/'. In the order
+  /// of the grid; empty where nothing matches.
+  [[nodiscard]] std::vector<std::string> find(std::string_view where);
+
+ private:
+  Database& database_;
+};
+
+}  // namespace mestre
