@@ -47,14 +47,22 @@ setup:
 setup-test:
 	@tools/setup.sh build run test
 
-configure: setup
-	@$(CMAKE) --preset $(RELEASE_PRESET) --log-level=WARNING >/dev/null
+# Configured once for each preset; after that ninja itself sees when CMake must run again.
+configure_preset = $(CMAKE) --preset $(1) -DCMAKE_MAKE_PROGRAM=$(MESTRE_DEPS)/venv/bin/ninja --log-level=WARNING >/dev/null
+
+configure: setup build/release/configured-$(RELEASE_PRESET)
+build/release/configured-$(RELEASE_PRESET): CMakePresets.json
+	@$(call configure_preset,$(RELEASE_PRESET))
+	@rm -f build/release/configured-* && touch $@
+
+build/asan/configured: CMakePresets.json
+	@$(call configure_preset,asan)
+	@touch $@
 
 tests: configure
 	$(CMAKE) --build build/release -j $(JOBS)
 
-test-asan: setup
-	@$(CMAKE) --preset asan --log-level=WARNING >/dev/null
+test-asan: setup build/asan/configured
 	$(CMAKE) --build build/asan -j $(JOBS)
 	$(CTEST) --test-dir build/asan $(CTEST_FLAGS) -LE 'gpu|slurm|numeric'
 
