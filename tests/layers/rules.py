@@ -48,7 +48,7 @@ SINGLE_USERS = [
     ("SQLite", ["SQLiteCpp/*", "sqlite3.h"], ["store/*"]),
     ("CLI11", ["CLI/*"], ["runners/cli/*", "runners/worker/*"]),
     ("SentencePiece", ["sentencepiece_*"], ["core/data/*"]),
-    ("Boost.Process", ["boost/process*"], ["runners/subprocess*"]),
+    ("Boost.Process", ["boost/process*"], ["runners/local/*"]),
 ]
 
 # Headers that cost seconds a file: each is included from sources, never from a header of ours.
