@@ -35,10 +35,11 @@ struct WantedJob {
   std::vector<std::string> cells;  // names of the sweep's cells that share it, in the order of the grid
   std::string launch;              // JSON of LaunchOptions
   double estimated_seconds = 0;
-  int attempts = 0;          // that have a journal
-  std::string last_outcome;  // of the last attempt: "finished", "failed", "killed"; empty while it may live or where
-                             // there is none
-  std::string last_cause;    // of the last attempt that failed; empty where there is none
+  std::int64_t priority = 0;  // lower runs first
+  int attempts = 0;           // that have a journal
+  std::string last_outcome;   // of the last attempt: "finished", "failed", "killed"; empty while it may live or where
+                              // there is none
+  std::string last_cause;     // of the last attempt that failed; empty where there is none
 };
 
 /// An intent to start jobs.
@@ -123,7 +124,8 @@ class Ledger {
   [[nodiscard]] std::unordered_set<std::string> finished();
   /// Mean tokens/s of finished attempts by speed_key.
   [[nodiscard]] std::map<std::string, double> tokens_per_second();
-  /// The jobs of a sweep, those that others need first. Throws Error (not_found) where the sweep is unknown.
+  /// The jobs of a sweep in the order of its plan, those that others need first. Throws Error (not_found) where the
+  /// sweep is unknown.
   [[nodiscard]] std::vector<WantedJob> wanted(std::string_view sweep);
   /// Throws Error (not_found) where the job is unknown.
   [[nodiscard]] JobState state_of(std::string_view job);

@@ -59,6 +59,15 @@ CREATE TABLE cell_job (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cell_job_by_job ON cell_job (job_id, cell_id);
 
+CREATE TABLE sweep_job (
+  sweep_id INTEGER NOT NULL REFERENCES sweep ON DELETE CASCADE,
+  position INTEGER NOT NULL,      -- from 0, in the order of the plan: those that others need first
+  job_id   INTEGER NOT NULL REFERENCES job,
+  priority INTEGER NOT NULL,      -- lower runs first
+  PRIMARY KEY (sweep_id, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sweep_job_by_job ON sweep_job (job_id, sweep_id);
+
 CREATE TABLE submission (  -- an intent to start jobs, recorded before the act
   submission_id INTEGER PRIMARY KEY,  -- number in this file only
   token         TEXT NOT NULL UNIQUE, -- 32 hexadecimal digits, random; a worker must show it
@@ -130,6 +139,7 @@ CREATE TABLE measurement (  -- a typed array, row-major over its axes
   t              REAL NOT NULL,     -- s since the epoch
   name           TEXT NOT NULL,     -- 'perplexity'
   unit           TEXT NOT NULL,     -- of the values; empty: a plain number
+  dtype          TEXT NOT NULL,     -- of the values as they were measured: 'float64' …
   axes           TEXT NOT NULL,     -- JSON array of {"name": …, "unit": …, "values": […], "stride": values between neighbours}
   details        TEXT NOT NULL,     -- JSON object: facts that go with it, as number of blocks
   data           TEXT NOT NULL,     -- JSON array: the values
