@@ -1,0 +1,45 @@
+// Where jobs run: what the scheduler asks of this machine or of Slurm.
+//
+// A runner starts workers and says when they end; it never decides what runs, never writes the store, and needs no
+// memory of its own: what it must find again after a crash is in the jobs' folders. One thread.
+#pragma once
+
+#include <chrono>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/files.h"
+
+namespace mestre {
+
+/// One job that a submission may run now. launch.json bears the submission's token already.
+struct Task {
+  std::string job;  // id
+  fs::path folder;
+};
+
+/// A job whose process is gone.
+struct EndedTask {
+  std::string job;
+  std::string how;  // "exit status 1", "killed by signal 9 (Killed)", "ended"
+};
+
+class Runner {
+ public:
+  virtual ~Runner() = default;
+  /// "local", "slurm": stands in the store.
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  /// How many more jobs may be started now.
+  [[nodiscard]] virtual int free_slots() const = 0;
+  [[nodiscard]] virtual int slots() const = 0;
+  /// Starts one task of the submission `token`. Throws Error where it cannot.
+  virtual void start(std::string_view token, const Task& task) = 0;
+  /// Takes over a worker that an earlier coordinator started. False where the job's last attempt does not live.
+  virtual bool adopt(const Task& task) = 0;
+  /// The jobs that ended since the last call; waits for one at most `patience`, less where a signal arrives.
+  virtual std::vector<EndedTask> wait(std::chrono::milliseconds patience) = 0;
+};
+
+}  // namespace mestre

@@ -1,0 +1,297 @@
+#include "runners/scheduler.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/base/hash.h"
+#include "core/journal/attempt.h"
+#include "core/spec/job.h"
+
+namespace mestre {
+namespace {
+
+constexpr auto kPatience = std::chrono::milliseconds(200);  // between two looks at the workers while nothing happens
+constexpr double kIngestInterval = 1.0;                     // s between two folds of the journals of running jobs
+constexpr std::size_t kEarlyLogTail = 400;                  // bytes of a worker's last words that a message quotes
+
+struct Budget {
+  std::string_view cause;
+  int retries;
+  bool environmental;
+};
+
+// What a plain retry can mend. Bad input, a diverged loss and a bug would only happen again.
+constexpr std::array<Budget, 11> kBudgets = {{
+    {"", 5, true},  // killed without a word
+    {"out_of_memory_gpu", 0, false},
+    {"out_of_memory_host", 1, true},
+    {"diverged", 0, false},
+    {"bad_input", 0, false},
+    {"data", 0, true},
+    {"deadline", 5, true},
+    {"preempted", 100, true},
+    {"node", 3, true},
+    {"disk_full", 0, true},
+    {"bug", 0, false},
+}};
+
+const Budget& budget_of(std::string_view cause) {
+  const auto found = std::find_if(kBudgets.begin(), kBudgets.end(), [&](const Budget& b) { return b.cause == cause; });
+  return found != kBudgets.end() ? *found : kBudgets.back();
+}
+
+std::string tail_of(const fs::path& file) {
+  std::string text = read_file_if_exists(file).value_or("");
+  if (text.size() > kEarlyLogTail) text.erase(0, text.size() - kEarlyLogTail);
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+const DataIdentity& data_of(const Job& job) {
+  return std::visit([](const auto& known) -> const DataIdentity& { return known.data; }, job);
+}
+
+}  // namespace
+
+int retry_budget(std::string_view cause) {
+  return budget_of(cause).retries;
+}
+bool is_environmental(std::string_view cause) {
+  return budget_of(cause).environmental;
+}
+
+Scheduler::Scheduler(SchedulerSettings settings, std::span<const Plan> plans, Database& database, Runner& runner,
+                     RunObserver& observer)
+    : settings_(std::move(settings)),
+      plans_(plans),
+      ledger_(database),
+      ingester_(database),
+      runner_(runner),
+      observer_(observer) {
+  for (const Plan& plan : plans_) add_plan(plan);
+}
+
+void Scheduler::add_plan(const Plan& plan) {
+  make_durable_folders(settings_.workspace.sweep(plan.name));
+  write_file_atomically(settings_.workspace.sweep(plan.name) / "plan.json", plan_json(plan));
+  ledger_.record_plan(plan);
+  std::vector<const PlannedJob*> fresh;
+  for (const PlannedJob& job : plan.jobs) {
+    Entry entry{.planned = &job, .plan = &plan, .name = job.name, .folder = settings_.workspace.job(job.id)};
+    if (entries_.emplace(job.id, std::move(entry)).second) fresh.push_back(&job);
+  }
+  for (const PlannedCell& cell : plan.cells) {
+    for (const std::size_t index : cell.jobs) {
+      Entry& entry = entries_.at(plan.jobs[index].id);
+      if (entry.name == plan.jobs[index].name) entry.name = cell.name + " " + entry.name;
+    }
+  }
+  for (const WantedJob& wanted : ledger_.wanted(plan.name)) entries_.at(wanted.id).state = wanted.state;
+  std::stable_sort(fresh.begin(), fresh.end(), [](const auto* a, const auto* b) { return a->priority < b->priority; });
+  for (const PlannedJob* job : fresh)
+    if (settings_.only.empty() || settings_.only.contains(job->id)) order_.push_back(job->id);
+}
+
+bool Scheduler::run() {
+  take_over();
+  double next_ingest = 0;
+  while (!stopped_) {
+    start_ready();
+    if (!unfinished()) break;
+    const std::vector<EndedTask> ended = runner_.wait(kPatience);
+    const double now = now_seconds();
+    if (!ended.empty() || now >= next_ingest) {
+      ingest(false);
+      for (const EndedTask& task : ended) settle(task);
+      observer_.tick(snapshot());
+      next_ingest = now + kIngestInterval;
+    }
+  }
+  return std::all_of(order_.begin(), order_.end(),
+                     [&](const std::string& job) { return entries_.at(job).state == JobState::kDone; });
+}
+
+// Work is left while something runs or could be started; what waits for a failed job could not.
+bool Scheduler::unfinished() const {
+  for (const auto& [job, entry] : entries_)
+    if (entry.state == JobState::kRunning) return true;
+  return !ready_jobs().empty();
+}
+
+void Scheduler::take_over() {
+  for (const std::string& job : ledger_.jobs_in(JobState::kRunning))
+    entries_.try_emplace(job, Entry{.name = job, .folder = settings_.workspace.job(job), .state = JobState::kRunning});
+  ingest(true);
+  std::vector<std::string_view> queued;
+  std::vector<std::string_view> running;
+  for (auto& [job, entry] : entries_) {
+    entry.state = ledger_.state_of(job);
+    if (entry.state == JobState::kDone || !fs::exists(entry.folder)) continue;
+    if (runner_.adopt({.job = job, .folder = entry.folder})) {
+      entry.state = JobState::kRunning;
+      running.push_back(job);
+      continue;
+    }
+    const JobDetail detail = ledger_.job(job);
+    const std::vector<int> attempts = attempts_of(entry.folder);
+    const bool failed = !detail.attempts.empty() && detail.attempts.back().outcome == "failed";
+    if (!failed && !attempts.empty()) ledger_.mark_killed(job, attempts.back());
+    const bool again = !failed || is_environmental(detail.attempts.back().cause) || settings_.retry_failed;
+    if (entry.state != JobState::kQueued && again) queued.push_back(job);
+    if (again) entry.state = JobState::kQueued;
+  }
+  ledger_.set_states(queued, JobState::kQueued);
+  ledger_.set_states(running, JobState::kRunning);
+}
+
+void Scheduler::ingest(bool all) {
+  std::vector<fs::path> folders;
+  for (const auto& [job, entry] : entries_)
+    if (entry.state == JobState::kRunning || (all && entry.state != JobState::kDone && fs::exists(entry.folder)))
+      folders.push_back(entry.folder);
+  for (const IngestProblem& problem : ingester_.ingest(folders).problems) {
+    observer_.problem(fmt::format("{}/attempt-{}: {}{}", problem.job_folder.native(), problem.attempt, problem.message,
+                                  problem.quarantined ? "; the rest of its journal is quarantined" : ""));
+  }
+}
+
+void Scheduler::settle(const EndedTask& ended) {
+  Entry& entry = entries_.at(ended.job);
+  JobEnd end{.job = ended.job, .name = entry.name};
+  if (entry.started_at > 0) end.seconds = now_seconds() - entry.started_at;
+  if (ledger_.state_of(ended.job) == JobState::kDone) {
+    entry.state = JobState::kDone;
+    end.done = true;
+    observer_.job_ended(end);
+    return;
+  }
+  const JobDetail detail = ledger_.job(ended.job);
+  std::string cause;
+  if (!detail.attempts.empty() && detail.attempts.back().outcome == "failed") {
+    cause = detail.attempts.back().cause;
+    end.reason = cause + ": " + detail.attempts.back().message;
+  } else {
+    const std::vector<int> attempts = attempts_of(entry.folder);
+    if (!attempts.empty()) ledger_.mark_killed(ended.job, attempts.back());
+    end.reason = ended.how;
+    if (const std::string words = tail_of(settings_.workspace.submission(entry.token) / (ended.job + ".log"));
+        !words.empty())
+      end.reason += "; it said: " + words;
+  }
+  end.again = entry.planned != nullptr && ++entry.failures <= retry_budget(cause);
+  entry.state = end.again || entry.planned == nullptr ? JobState::kQueued : JobState::kFailed;
+  entry.token.clear();  // another attempt needs a new submission, so that a worker that is late finds itself replaced
+  ledger_.set_state(ended.job, entry.state);
+  observer_.job_ended(end);
+}
+
+bool Scheduler::is_ready(const Entry& entry) const {
+  if (entry.planned == nullptr || entry.state != JobState::kQueued) return false;
+  return std::all_of(entry.planned->needs.begin(), entry.planned->needs.end(),
+                     [&](std::size_t need) { return entries_.at(entry.plan->jobs[need].id).state == JobState::kDone; });
+}
+
+std::vector<std::string> Scheduler::ready_jobs() const {
+  std::vector<std::string> ready;
+  for (const std::string& job : order_)
+    if (is_ready(entries_.at(job))) ready.push_back(job);
+  return ready;
+}
+
+void Scheduler::start_ready() {
+  if (runner_.free_slots() <= 0) return;
+  const std::vector<std::string> ready = ready_jobs();
+  std::vector<std::string> unsubmitted;
+  for (const std::string& job : ready)
+    if (entries_.at(job).token.empty()) unsubmitted.push_back(job);
+  if (!unsubmitted.empty()) submit(unsubmitted);
+  std::vector<std::string_view> begun;
+  for (const std::string& job : ready) {
+    if (runner_.free_slots() <= 0 || stopped_) break;
+    start(job);
+    begun.push_back(job);
+  }
+  ledger_.set_states(begun, JobState::kRunning);
+}
+
+// The intent of all jobs that could start, in one commit: afterwards each start costs no more than its process.
+void Scheduler::submit(std::span<const std::string> jobs) {
+  Submission submission{
+      .token = random_token(), .runner = std::string(runner_.name()), .members = {jobs.begin(), jobs.end()}};
+  std::string tasks = "index\tjob\tname\n";
+  for (std::size_t index = 0; index < jobs.size(); ++index)
+    tasks += fmt::format("{}\t{}\t{}\n", index, jobs[index], entries_.at(jobs[index]).name);
+  const fs::path folder = settings_.workspace.submission(submission.token);
+  make_durable_folders(folder);
+  write_file_atomically(folder / "tasks.tsv", tasks);
+  ledger_.record_submission(submission);
+  for (const std::string& job : jobs) entries_.at(job).token = submission.token;
+}
+
+void Scheduler::start(const std::string& job) {
+  Entry& entry = entries_.at(job);
+  const PlannedJob& planned = *entry.planned;
+  fs::create_directories(entry.folder);
+  const std::string spec = planned.spec + "\n";
+  if (read_file_if_exists(entry.folder / "job.json") != spec) replace_file(entry.folder / "job.json", spec);
+  const Launch launch{.token = entry.token,
+                      .data_root = fs::absolute(settings_.data_root).lexically_normal().native(),
+                      .data = entry.plan->data.at(data_of(parse_job(planned.spec)).digest),
+                      .threads = planned.launch.threads,
+                      .gpus = planned.launch.gpus,
+                      .micro_batch = planned.launch.micro_batch,
+                      .checkpoint_interval = planned.launch.checkpoint_interval,
+                      .log_interval = planned.launch.log_interval,
+                      .deadline = planned.launch.time > 0 ? now_seconds() + planned.launch.time : 0};
+  replace_file(entry.folder / "launch.json", to_json(launch));
+  runner_.start(entry.token, {.job = job, .folder = entry.folder});
+  entry.state = JobState::kRunning;
+  entry.started_at = now_seconds();
+  ++started_;
+  observer_.job_started(entry.name, entry.folder);
+}
+
+RunSnapshot Scheduler::snapshot() {
+  RunSnapshot now;
+  std::unordered_map<std::string, JobProgress> progress;
+  for (JobProgress& one : ledger_.progress()) progress.emplace(one.job, std::move(one));
+  const std::map<std::string, double> speeds = ledger_.tokens_per_second();
+  double work = 0;  // s of one slot
+  for (const std::string& job : order_) {
+    const Entry& entry = entries_.at(job);
+    ++now.jobs;
+    now.jobs_done += entry.state == JobState::kDone ? 1 : 0;
+    now.jobs_failed += entry.state == JobState::kFailed ? 1 : 0;
+    if (entry.state == JobState::kDone || entry.state == JobState::kFailed) continue;
+    double share_left = 1;
+    const auto measured = speeds.find(entry.planned->speed_key);
+    double speed = measured != speeds.end() ? measured->second : 0;
+    if (entry.state == JobState::kRunning) {
+      ++now.jobs_running;
+      const auto found = progress.find(job);
+      if (found != progress.end() && found->second.tokens_per_second > 0 && found->second.total > 0) {
+        speed = found->second.tokens_per_second;
+        now.tokens_per_second += speed;
+        share_left = 1 - found->second.done / found->second.total;
+      }
+    }
+    const Estimate& estimate = entry.planned->estimate;
+    work += share_left * (speed > 0 ? estimate.tokens / speed : estimate.seconds);
+  }
+  now.seconds_left = work / std::max(1, runner_.slots());
+  for (const Plan& plan : plans_) {
+    for (const PlannedCell& cell : plan.cells) {
+      ++now.cells;
+      now.cells_done += std::all_of(cell.jobs.begin(), cell.jobs.end(), [&](std::size_t index) {
+        return entries_.at(plan.jobs[index].id).state == JobState::kDone;
+      });
+    }
+  }
+  return now;
+}
+
+}  // namespace mestre
