@@ -159,6 +159,17 @@ CREATE INDEX event_by_attempt ON event (attempt_id, type, step);
 
 -- ---------------------------------------------------------------------------------------------- what users see
 
+CREATE VIEW sweeps AS
+SELECT
+  sweep.name     AS sweep,
+  sweep.question AS question,
+  sweep.file     AS file,         -- as it was named on the command line
+  sweep.baseline AS baseline,     -- JSON object, axis: label
+  sweep.axes     AS axes,         -- JSON array of {"name", "labels", "replicates": varies nothing but seeds}
+  (SELECT count(*) FROM cell WHERE cell.sweep_id = sweep.sweep_id) AS cells,
+  sweep.recorded_at AS recorded_at  -- s since the epoch; when it was last planned by `mestre run`
+FROM sweep;
+
 -- One row per cell of a sweep. Labels: labels ->> '$.architecture'; options: options ->> '$.train.learning_rate'; final metrics by job name:
 -- metrics ->> '$.train.loss'. `state` is 'failed' or 'running' where one of its jobs is, 'done' where all are, else 'queued'.
 CREATE VIEW runs AS
