@@ -62,6 +62,7 @@ class Ingester {
  private:
   class Impl;
   std::unique_ptr<Impl> impl_;
+  Database& database_;
 };
 
 }  // namespace mestre

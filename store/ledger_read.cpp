@@ -1,0 +1,156 @@
+// What the coordinator and the commands ask the ledger about jobs. Cells and sweeps: ledger_status.cpp.
+#include <SQLiteCpp/Database.h>
+#include <SQLiteCpp/Statement.h>
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "store/ledger.h"
+#include "store/ledger_rows.h"
+#include "store/sqlite_error.h"
+
+namespace mestre {
+namespace {
+
+// One row per job and cell; the cells of a job stand together, in the order of the grid..
+constexpr const char* kWanted = R"(
+  SELECT job.job_id, job.id, job.kind, job.state, job.launch, job.estimate ->> '$.seconds', sweep_job.priority,
+         (SELECT count(*) FROM attempt WHERE attempt.job_id = job.job_id),
+         (SELECT coalesce(outcome, '') FROM attempt WHERE attempt.job_id = job.job_id ORDER BY number DESC LIMIT 1),
+         (SELECT cause FROM attempt WHERE attempt.job_id = job.job_id AND cause <> '' ORDER BY number DESC LIMIT 1),
+         (SELECT group_concat(needed.id, ' ') FROM job_need JOIN job AS needed ON needed.job_id = job_need.needs_id
+            WHERE job_need.job_id = job.job_id),
+         cell_job.name, cell.name
+  FROM sweep_job
+    JOIN job ON job.job_id = sweep_job.job_id
+    LEFT JOIN cell_job ON cell_job.job_id = job.job_id
+      AND cell_job.cell_id IN (SELECT cell_id FROM cell WHERE cell.sweep_id = ?1)
+    LEFT JOIN cell ON cell.cell_id = cell_job.cell_id
+  WHERE sweep_job.sweep_id = ?1
+  ORDER BY sweep_job.position, cell.number)";
+
+std::vector<std::string> split_words(std::string_view text) {
+  std::vector<std::string> words;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(' '), text.size());
+    words.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return words;
+}
+
+std::vector<std::string> ids(SQLite::Statement& statement) {
+  std::vector<std::string> found;
+  while (statement.executeStep()) found.push_back(statement.getColumn(0).getString());
+  return found;
+}
+
+}  // namespace
+
+std::unordered_set<std::string> Ledger::finished() {
+  return guarded(database_.path(), [&] {
+    SQLite::Statement statement(database_.connection(), "SELECT id FROM job WHERE state = 'done'");
+    std::unordered_set<std::string> found;
+    while (statement.executeStep()) found.insert(statement.getColumn(0).getString());
+    return found;
+  });
+}
+
+std::map<std::string, double> Ledger::tokens_per_second() {
+  return guarded(database_.path(), [&] {
+    SQLite::Statement statement(database_.connection(),
+                                "SELECT speed_key, avg(tokens_per_second) FROM attempt JOIN job USING (job_id) "
+                                "WHERE outcome = 'finished' AND tokens_per_second > 0 AND speed_key <> '' "
+                                "GROUP BY speed_key");
+    std::map<std::string, double> speeds;
+    while (statement.executeStep()) speeds[statement.getColumn(0).getString()] = statement.getColumn(1).getDouble();
+    return speeds;
+  });
+}
+
+std::vector<WantedJob> Ledger::wanted(std::string_view sweep) {
+  return guarded(database_.path(), [&] {
+    const std::int64_t sweep_number = find_sweep(database_.connection(), sweep);
+    SQLite::Statement row(database_.connection(), kWanted);
+    row.bind(1, sweep_number);
+    std::vector<WantedJob> jobs;
+    std::int64_t current = 0;
+    while (row.executeStep()) {
+      if (row.getColumn(0).getInt64() != current) {
+        current = row.getColumn(0).getInt64();
+        jobs.push_back({.id = row.getColumn(1).getString(),
+                        .kind = row.getColumn(2).getString(),
+                        .name = row.getColumn(row.isColumnNull(11) ? 2 : 11).getString(),
+                        .state = parse_state(row.getColumn(3).getText()),
+                        .needs = split_words(row.getColumn(10).getText()),
+                        .cells = {},
+                        .launch = row.getColumn(4).getString(),
+                        .estimated_seconds = row.getColumn(5).getDouble(),
+                        .priority = row.getColumn(6).getInt64(),
+                        .attempts = row.getColumn(7).getInt(),
+                        .last_outcome = row.getColumn(8).getText(),
+                        .last_cause = row.getColumn(9).getText()});
+      }
+      if (!row.isColumnNull(12)) jobs.back().cells.push_back(row.getColumn(12).getString());
+    }
+    return jobs;
+  });
+}
+
+JobState Ledger::state_of(std::string_view job) {
+  return guarded(database_.path(), [&] {
+    SQLite::Statement statement(database_.connection(), "SELECT state FROM job WHERE id = ?");
+    statement.bind(1, std::string(job));
+    if (!statement.executeStep()) throw Error(ErrorCode::kNotFound, fmt::format("the store knows no job '{}'", job));
+    return parse_state(statement.getColumn(0).getText());
+  });
+}
+
+std::vector<std::string> Ledger::jobs_in(JobState state) {
+  return guarded(database_.path(), [&] {
+    SQLite::Statement statement(database_.connection(), "SELECT id FROM job WHERE state = ? ORDER BY id");
+    statement.bind(1, std::string(name_of(state)));
+    return ids(statement);
+  });
+}
+
+JobDetail Ledger::job(std::string_view id) {
+  return guarded(database_.path(), [&] {
+    SQLite::Database& connection = database_.connection();
+    SQLite::Statement row(connection, "SELECT kind, state, spec, job_id FROM job WHERE id = ?");
+    row.bind(1, std::string(id));
+    if (!row.executeStep()) throw Error(ErrorCode::kNotFound, fmt::format("the store knows no job '{}'", id));
+    JobDetail detail{.id = std::string(id),
+                     .kind = row.getColumn(0).getString(),
+                     .state = parse_state(row.getColumn(1).getText()),
+                     .spec = row.getColumn(2).getString(),
+                     .cells = {},
+                     .attempts = {}};
+    const std::int64_t number = row.getColumn(3).getInt64();
+    SQLite::Statement cells(connection,
+                            "SELECT sweep.name || '/' || cell.name FROM cell_job JOIN cell USING (cell_id) "
+                            "JOIN sweep USING (sweep_id) WHERE cell_job.job_id = ? ORDER BY sweep.name, cell.number");
+    cells.bind(1, number);
+    detail.cells = ids(cells);
+    SQLite::Statement attempt(
+        connection,
+        "SELECT number, coalesce(outcome, ''), cause, message, host, started_at, ended_at, restored_step, quarantine, "
+        "(SELECT max(last_step) FROM curve_chunk WHERE curve_chunk.attempt_id = attempt.attempt_id) "
+        "FROM attempt WHERE job_id = ? ORDER BY number");
+    attempt.bind(1, number);
+    while (attempt.executeStep()) {
+      detail.attempts.push_back({.number = attempt.getColumn(0).getInt(),
+                                 .outcome = attempt.getColumn(1).getString(),
+                                 .cause = attempt.getColumn(2).getString(),
+                                 .message = attempt.getColumn(3).getString(),
+                                 .host = attempt.getColumn(4).getString(),
+                                 .started_at = optional_number(attempt, 5),
+                                 .ended_at = optional_number(attempt, 6),
+                                 .restored_step = optional_integer(attempt, 7),
+                                 .last_step = optional_integer(attempt, 9),
+                                 .quarantine = attempt.getColumn(8).getString()});
+    }
+    return detail;
+  });
+}
+
+}  // namespace mestre

@@ -1,0 +1,258 @@
+// What `mestre status` shows: sweeps, their cells, and how far running jobs are; and finding jobs by what people call
+// them.
+#include <simdjson.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "store/ledger.h"
+#include "store/ledger_rows.h"
+#include "store/sqlite_error.h"
+
+namespace mestre {
+namespace {
+
+using Labels = std::vector<std::pair<std::string, std::string>>;
+
+// Of the last attempt of each running job.
+constexpr const char* kProgress = R"(
+  SELECT job.job_id, job.id, attempt.number, attempt.progress_done, attempt.progress_total, attempt.tokens_per_second,
+         attempt.started_at, attempt.last_t, attempt.host
+  FROM job JOIN attempt USING (job_id)
+  WHERE job.state = 'running'
+    AND attempt.number = (SELECT max(number) FROM attempt AS other WHERE other.job_id = job.job_id)
+    AND attempt.started_at IS NOT NULL
+  ORDER BY job.id)";
+
+// One row per cell and job, in the order of the grid.
+constexpr const char* kCells = R"(
+  SELECT cell.number, cell.name, cell.labels, job.job_id, job.state, job.estimate ->> '$.seconds',
+         CASE WHEN job.state = 'done' THEN '' ELSE coalesce(
+           (SELECT cause FROM attempt WHERE attempt.job_id = job.job_id AND cause <> '' ORDER BY number DESC LIMIT 1), '')
+         END
+  FROM cell LEFT JOIN cell_job USING (cell_id) LEFT JOIN job USING (job_id)
+  WHERE cell.sweep_id = ?
+  ORDER BY cell.number, cell_job.position)";
+
+std::unordered_map<std::int64_t, JobProgress> progress_by_number(SQLite::Database& connection) {
+  SQLite::Statement row(connection, kProgress);
+  std::unordered_map<std::int64_t, JobProgress> found;
+  while (row.executeStep()) {
+    found[row.getColumn(0).getInt64()] = {.job = row.getColumn(1).getString(),
+                                          .attempt = row.getColumn(2).getInt(),
+                                          .done = row.getColumn(3).getDouble(),
+                                          .total = row.getColumn(4).getDouble(),
+                                          .tokens_per_second = row.getColumn(5).getDouble(),
+                                          .started_at = row.getColumn(6).getDouble(),
+                                          .updated_at = row.getColumn(7).getDouble(),
+                                          .host = row.getColumn(8).getString()};
+  }
+  return found;
+}
+
+class LabelReader {
+ public:
+  Labels read(std::string_view json) {
+    Labels labels;
+    simdjson::dom::object object;
+    if (parser_.parse(json.data(), json.size()).get_object().get(object) != simdjson::SUCCESS) return labels;
+    for (const auto member : object) {
+      std::string_view label;
+      if (member.value.get(label) == simdjson::SUCCESS) labels.emplace_back(member.key, label);
+    }
+    return labels;
+  }
+
+ private:
+  simdjson::dom::parser parser_;
+};
+
+// The worst of its jobs decides, as in the view `runs`.
+int rank_of(JobState state) {
+  switch (state) {
+    case JobState::kFailed:
+      return 3;
+    case JobState::kRunning:
+      return 2;
+    case JobState::kQueued:
+      return 1;
+    case JobState::kDone:
+      return 0;
+  }
+  return 1;
+}
+
+struct Where {
+  std::string sweep;  // empty: any
+  Labels labels;
+};
+
+// Nothing where the text is not labels.
+std::optional<Where> parse_where(std::string_view text) {
+  Where where;
+  const std::size_t first_equals = text.find('=');
+  if (first_equals == std::string_view::npos) return std::nullopt;
+  const std::size_t slash = text.substr(0, first_equals).find('/');
+  if (slash != std::string_view::npos) {
+    where.sweep = text.substr(0, slash);
+    text.remove_prefix(slash + 1);
+  }
+  // A comma separates only where a name and '=' follow: labels may hold commas.
+  while (!text.empty()) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string_view::npos) return std::nullopt;
+    const std::size_t next_equals = text.find('=', equals + 1);
+    const std::size_t comma =
+        next_equals == std::string_view::npos ? std::string_view::npos : text.rfind(',', next_equals);
+    const bool last = comma == std::string_view::npos || comma < equals;
+    const std::size_t end = last ? text.size() : comma;
+    where.labels.emplace_back(text.substr(0, equals), text.substr(equals + 1, end - equals - 1));
+    text.remove_prefix(last ? end : end + 1);
+  }
+  return where;
+}
+
+bool is_id_prefix(std::string_view text) {
+  return text.size() >= 4 && text.size() <= 32 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+bool all_match(const Labels& wanted, const Labels& labels) {
+  return std::ranges::all_of(
+      wanted, [&](const auto& pair) { return std::find(labels.begin(), labels.end(), pair) != labels.end(); });
+}
+
+std::vector<std::string> find_by_labels(SQLite::Database& connection, const Where& where) {
+  SQLite::Statement row(
+      connection,
+      "SELECT cell.labels, job.id FROM sweep JOIN cell USING (sweep_id) JOIN cell_job USING (cell_id) "
+      "JOIN job USING (job_id) WHERE ?1 = '' OR sweep.name = ?1 "
+      "ORDER BY sweep.sweep_id, cell.number, cell_job.position");
+  row.bind(1, where.sweep);
+  LabelReader reader;
+  std::vector<std::string> found;
+  std::unordered_set<std::string> seen;
+  while (row.executeStep()) {
+    if (!all_match(where.labels, reader.read(row.getColumn(0).getText()))) continue;
+    std::string id = row.getColumn(1).getString();
+    if (seen.insert(id).second) found.push_back(std::move(id));
+  }
+  return found;
+}
+
+}  // namespace
+
+JobState parse_state(std::string_view name) {
+  for (const JobState state : {JobState::kQueued, JobState::kRunning, JobState::kDone})
+    if (name == name_of(state)) return state;
+  return JobState::kFailed;
+}
+
+std::int64_t find_sweep(SQLite::Database& connection, std::string_view name) {
+  SQLite::Statement statement(connection, "SELECT sweep_id FROM sweep WHERE name = ?");
+  statement.bind(1, std::string(name));
+  if (statement.executeStep()) return statement.getColumn(0).getInt64();
+  SQLite::Statement names(connection, "SELECT name FROM sweep ORDER BY recorded_at DESC LIMIT 10");
+  std::string known;
+  while (names.executeStep()) known += (known.empty() ? "" : ", ") + names.getColumn(0).getString();
+  throw Error(ErrorCode::kNotFound, fmt::format("the store knows no sweep '{}'", name))
+      .hint(known.empty() ? "it holds none yet; 'mestre run FILE' records one" : "it holds: " + known);
+}
+
+std::optional<double> optional_number(SQLite::Statement& row, int column) {
+  if (row.isColumnNull(column)) return std::nullopt;
+  return row.getColumn(column).getDouble();
+}
+
+std::optional<std::int64_t> optional_integer(SQLite::Statement& row, int column) {
+  if (row.isColumnNull(column)) return std::nullopt;
+  return row.getColumn(column).getInt64();
+}
+
+std::vector<JobProgress> Ledger::progress() {
+  return guarded(database_.path(), [&] {
+    std::vector<JobProgress> list;
+    for (auto& [number, progress] : progress_by_number(database_.connection())) list.push_back(std::move(progress));
+    std::ranges::sort(list, {}, &JobProgress::job);
+    return list;
+  });
+}
+
+std::vector<SweepSummary> Ledger::sweeps() {
+  return guarded(database_.path(), [&] {
+    SQLite::Statement row(database_.connection(),
+                          "SELECT sweep_id, name, question, file, recorded_at, "
+                          "(SELECT count(*) FROM cell WHERE cell.sweep_id = sweep.sweep_id) "
+                          "FROM sweep ORDER BY recorded_at DESC, sweep_id DESC");
+    SQLite::Statement counts(database_.connection(),
+                             "SELECT state, count(*) FROM sweep_job JOIN job USING (job_id) WHERE sweep_id = ? "
+                             "GROUP BY state");
+    std::vector<SweepSummary> list;
+    while (row.executeStep()) {
+      SweepSummary& sweep = list.emplace_back();
+      sweep.name = row.getColumn(1).getString();
+      sweep.question = row.getColumn(2).getString();
+      sweep.file = row.getColumn(3).getString();
+      sweep.recorded_at = row.getColumn(4).getDouble();
+      sweep.cells = row.getColumn(5).getInt64();
+      counts.tryReset();
+      counts.bind(1, row.getColumn(0).getInt64());
+      while (counts.executeStep())
+        sweep.jobs[parse_state(counts.getColumn(0).getText())] += counts.getColumn(1).getInt64();
+    }
+    return list;
+  });
+}
+
+std::vector<CellStatus> Ledger::cells(std::string_view sweep) {
+  return guarded(database_.path(), [&] {
+    SQLite::Database& connection = database_.connection();
+    const std::int64_t sweep_number = find_sweep(connection, sweep);
+    const std::unordered_map<std::int64_t, JobProgress> progress = progress_by_number(connection);
+    SQLite::Statement row(connection, kCells);
+    row.bind(1, sweep_number);
+    LabelReader reader;
+    std::vector<CellStatus> cells;
+    while (row.executeStep()) {
+      const std::int64_t number = row.getColumn(0).getInt64();
+      if (cells.empty() || cells.back().number != number) {
+        CellStatus& cell = cells.emplace_back();
+        cell.number = number;
+        cell.name = row.getColumn(1).getString();
+        cell.labels = reader.read(row.getColumn(2).getText());
+        cell.state = JobState::kDone;
+      }
+      if (row.isColumnNull(3)) continue;
+      CellStatus& cell = cells.back();
+      const JobState state = parse_state(row.getColumn(4).getText());
+      ++cell.jobs;
+      if (rank_of(state) > rank_of(cell.state)) cell.state = state;
+      if (state == JobState::kDone) {
+        ++cell.jobs_done;
+        continue;
+      }
+      cell.estimated_seconds_left += row.getColumn(5).getDouble();
+      if (cell.last_cause.empty()) cell.last_cause = row.getColumn(6).getText();
+      const auto running = progress.find(row.getColumn(3).getInt64());
+      if (running != progress.end()) cell.running.push_back(running->second);
+    }
+    return cells;
+  });
+}
+
+std::vector<std::string> Ledger::find(std::string_view where) {
+  return guarded(database_.path(), [&] {
+    SQLite::Database& connection = database_.connection();
+    if (const std::optional<Where> labels = parse_where(where)) return find_by_labels(connection, *labels);
+    std::vector<std::string> found;
+    if (!is_id_prefix(where)) return found;
+    SQLite::Statement statement(connection, "SELECT id FROM job WHERE id >= ?1 AND id < ?1 || 'g' ORDER BY id");
+    statement.bind(1, std::string(where));
+    while (statement.executeStep()) found.push_back(statement.getColumn(0).getString());
+    return found;
+  });
+}
+
+}  // namespace mestre
