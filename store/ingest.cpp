@@ -28,7 +28,6 @@
 namespace mestre {
 namespace {
 
-constexpr std::int64_t kLinesPerTransaction = 200'000;
 constexpr std::size_t kIdDigits = 32;
 
 /// The attempt that is being read.
@@ -94,7 +93,7 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
 
 class Ingester::Impl {
  public:
-  explicit Impl(Database& database);
+  Impl(Database& database, std::int64_t lines_per_transaction);
   IngestReport ingest(std::span<const fs::path> job_folders);
 
  private:
@@ -116,7 +115,7 @@ class Ingester::Impl {
   void begin();
   void commit();
 
-  Database& database_;
+  std::int64_t lines_per_transaction_;
   SQLite::Database& connection_;
   SQLite::Statement find_job_, insert_job_, insert_need_, finish_job_;
   SQLite::Statement find_attempt_, insert_attempt_, facts_, started_, ended_, supersede_, cursor_, quarantine_;
@@ -129,8 +128,8 @@ class Ingester::Impl {
   IngestReport report_;
 };
 
-Ingester::Impl::Impl(Database& database)
-    : database_(database),
+Ingester::Impl::Impl(Database& database, std::int64_t lines_per_transaction)
+    : lines_per_transaction_(lines_per_transaction),
       connection_(database.connection()),
       find_job_(connection_, "SELECT job_id FROM job WHERE id = ?"),
       insert_job_(connection_,
@@ -183,7 +182,7 @@ IngestReport Ingester::Impl::ingest(std::span<const fs::path> job_folders) {
     begin();
     for (const fs::path& folder : job_folders) {
       ingest_job(folder);
-      if (lines_in_transaction_ >= kLinesPerTransaction) {
+      if (lines_in_transaction_ >= lines_per_transaction_) {
         commit();
         begin();
       }
@@ -325,7 +324,7 @@ std::string Ingester::Impl::read_lines(Reading& reading) {
         return fmt::format("line {} at byte {} {}", reading.cursor.seq + 1, reading.cursor.offset, problem);
       reading.cursor = scanner.cursor();
       ++report_.lines;
-      if (++lines_in_transaction_ >= kLinesPerTransaction) {
+      if (++lines_in_transaction_ >= lines_per_transaction_) {
         save_cursor(reading);
         commit();
         begin();
@@ -451,8 +450,9 @@ void Ingester::Impl::save_cursor(Reading& reading) {
   cursor_.exec();
 }
 
-Ingester::Ingester(Database& database)
-    : impl_(guarded(database.path(), [&] { return std::make_unique<Impl>(database); })), database_(database) {}
+Ingester::Ingester(Database& database, std::int64_t lines_per_transaction)
+    : impl_(guarded(database.path(), [&] { return std::make_unique<Impl>(database, lines_per_transaction); })),
+      database_(database) {}
 Ingester::~Ingester() = default;
 
 IngestReport Ingester::ingest(std::span<const fs::path> job_folders) {

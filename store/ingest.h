@@ -42,7 +42,8 @@ struct IngestReport {
 
 class Ingester {
  public:
-  explicit Ingester(Database& database);
+  /// A call commits after about so many lines, and at its end.
+  explicit Ingester(Database& database, std::int64_t lines_per_transaction = 200'000);
   ~Ingester();
   Ingester(const Ingester&) = delete;
   Ingester& operator=(const Ingester&) = delete;

@@ -4,7 +4,7 @@
 -- reused. Times are seconds since the epoch (UTC); JSON is text that json_extract, -> and ->> read; an empty string means "not known".
 -- A number that is not finite stands in JSON as one of the texts "nan", "inf", "-inf"; in a view `value` is then NULL and `non_finite` has it.
 
-PRAGMA application_id = 1299411058;  -- "Mstr"
+PRAGMA application_id = 1299412082;  -- "Mstr"
 PRAGMA user_version = 1;
 
 -- ---------------------------------------------------------------------------------------------- what is wanted: written by `mestre run`
@@ -244,8 +244,8 @@ CREATE VIEW measurements AS
 SELECT
   job.id AS job, attempt.number AS attempt, measurement.name AS name, measurement.unit AS unit,
   (SELECT json_group_object(json_extract(axis.value, '$.name'),
-            json_extract(axis.value, '$.values[' || (item.key / json_extract(axis.value, '$.stride'))
-                                                      % json_array_length(axis.value, '$.values') || ']'))
+            json_extract(axis.value, '$.values[' || ((item.key / json_extract(axis.value, '$.stride'))
+                                                       % json_array_length(axis.value, '$.values')) || ']'))
      FROM json_each(measurement.axes) AS axis) AS axes,  -- JSON object, axis: coordinate; axes ->> '$.length'
   CASE item.type WHEN 'text' THEN NULL ELSE item.value END AS value,
   CASE item.type WHEN 'text' THEN item.value END AS non_finite,  -- 'nan', 'inf', '-inf'

@@ -7,7 +7,9 @@ namespace mestre {
 
 Error store_error(const SQLite::Exception& failure, const std::filesystem::path& path) {
   const std::string& file = path.native();
-  switch (failure.getErrorCode()) {
+  // The log's shared index could not grow: ENOSPC, which SQLite tells apart only for its other files.
+  const bool no_space = failure.getExtendedErrorCode() == SQLITE_IOERR_SHMSIZE;
+  switch (no_space ? SQLITE_FULL : failure.getErrorCode()) {
     case SQLITE_FULL:
       return Error(ErrorCode::kDiskFull, fmt::format("the disk is full: cannot write the store '{}'", file))
           .hint("nothing that was acknowledged is lost; free some space and run the same command again");
