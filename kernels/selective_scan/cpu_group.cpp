@@ -13,6 +13,7 @@
 #include "kernels/selective_scan/cpu_group.h"
 
 #include "kernels/selective_scan/lanes.h"
+#include "kernels/selective_scan/tiles.h"
 
 #ifndef MESTRE_SIMD
 #define MESTRE_SIMD sse2
@@ -21,26 +22,14 @@
 namespace mestre::kernels::MESTRE_SIMD {
 namespace {
 
-constexpr int kTokens = kCheckpointTokens;
 constexpr int kStates = 4;
 constexpr int kQuads = kMaxState / kStates;
 constexpr int kBlocks = kGroupChannels / kLanes;
 
-/// kLanes channels; fewer at the end, where the missing ones read as zero and are not written.
-struct Block {
-  std::int64_t channel;
-  int lanes;
-};
-
-struct Chunk {
-  std::int64_t sequence, begin;
-  int tokens;
-};
-
 /// What all blocks of a chunk share, in fp32; states beyond N are zero and stay so.
 struct SharedTile {
   float B[kQuads][kTokens][kStates], C[kQuads][kTokens][kStates];
-  bool reset[kTokens];
+  bool reset[kTokens + 1];  // one more than there are tokens, true: the end of the last run
 };
 
 /// Per-channel values, quad by quad, so that a small N uses adjacent memory.
@@ -49,13 +38,13 @@ using PerState = Lanes[kQuads][kBlocks][kStates];
 struct ForwardScratch {
   SharedTile shared;
   PerState A, state;
-  Lanes delta[kTokens], input[kTokens], y[kTokens];
+  Lanes u[kTokens], z[kTokens], delta[kTokens], input[kTokens], y[kTokens];
 };
 
 /// One block's tokens of one chunk. `input` is delta u; `core` is y before the gate; a leading d marks the gradient.
 struct GradientTile {
-  Lanes delta[kTokens], input[kTokens], d_core[kTokens], core[kTokens], d_delta[kTokens], d_input[kTokens];
-  Lanes delta_slope[kTokens], gate_slope[kTokens];
+  Lanes u[kTokens], delta[kTokens], input[kTokens], d_core[kTokens], core[kTokens], d_delta[kTokens], d_input[kTokens];
+  Lanes delta_slope[kTokens], d_gate[kTokens];  // d_gate is the gradient by z for a core of one
 };
 
 struct BackwardScratch {
@@ -63,13 +52,12 @@ struct BackwardScratch {
   PerState A, scaled_A, d_state, d_A;
   Lanes d_D[kBlocks], d_bias[kBlocks];
   GradientTile tile[kBlocks];
-  Lanes before[kTokens][kStates], decay[kTokens][kStates];  // Z_{t-1} and exp(delta_t A) of one block and quad
-  Lanes d_B[kTokens][kStates], d_C[kTokens][kStates];       // of one quad, summed over blocks; lanes still apart
+  Lanes z[kTokens];
+  // One row more than is used: else the four would lie a multiple of 4 KiB apart, where loads wait for stores that they
+  // need not wait for.
+  Lanes before[kTokens + 1][kStates], decay[kTokens + 1][kStates];  // Z_{t-1} and exp(delta_t A) of one block and quad
+  Lanes d_B[kTokens + 1][kStates], d_C[kTokens + 1][kStates];  // of one quad, summed over blocks; lanes still apart
 };
-
-int smaller(std::int64_t a, std::int64_t b) {
-  return static_cast<int>(a < b ? a : b);
-}
 
 std::int64_t group_end(const ScanInput& in, std::int64_t group) {
   const std::int64_t end = (group + 1) * kGroupChannels;
@@ -94,52 +82,16 @@ int quad_count(const ScanInput& in) {
   return static_cast<int>((in.state + kStates - 1) / kStates);
 }
 
-MESTRE_INLINE Lanes load_some(const float* from, int count) {
-  if (count == kLanes) return load(from);
-  float padded[kLanes] = {};
-  for (int i = 0; i < count; ++i) padded[i] = from[i];
-  return load(padded);
-}
-
-MESTRE_INLINE void store_some(float* to, int count, Lanes value) {
-  if (count == kLanes) return store(to, value);
-  for (int i = 0; i < count; ++i) to[i] = value[i];
-}
-
-MESTRE_INLINE Lanes load_row(const ConstRows& rows, const Chunk& chunk, int t, const Block& block) {
-  const std::int64_t at = chunk.sequence * rows.batch_stride + (chunk.begin + t) * rows.token_stride + block.channel;
-  if (rows.element == Element::kFloat32) return load_some(static_cast<const float*>(rows.data) + at, block.lanes);
-  const auto* from = static_cast<const std::uint16_t*>(rows.data) + at;
-  if (block.lanes == kLanes) return load_bfloat16(from);
-  std::uint16_t padded[kLanes] = {};
-  for (int i = 0; i < block.lanes; ++i) padded[i] = from[i];
-  return load_bfloat16(padded);
-}
-
-MESTRE_INLINE void store_row(const Rows& rows, const Chunk& chunk, int t, const Block& block, Lanes value) {
-  const std::int64_t at = chunk.sequence * rows.batch_stride + (chunk.begin + t) * rows.token_stride + block.channel;
-  if (rows.element == Element::kFloat32) return store_some(static_cast<float*>(rows.data) + at, block.lanes, value);
-  auto* to = static_cast<std::uint16_t*>(rows.data) + at;
-  if (block.lanes == kLanes) return store_bfloat16(to, value);
-  std::uint16_t padded[kLanes];
-  store_bfloat16(padded, value);
-  for (int i = 0; i < block.lanes; ++i) to[i] = padded[i];
-}
-
-/// One number of B or C.
-float load_one(const ConstRows& rows, std::int64_t at) {
-  if (rows.element == Element::kFloat32) return static_cast<const float*>(rows.data)[at];
-  const std::uint32_t bits = std::uint32_t{static_cast<const std::uint16_t*>(rows.data)[at]} << 16;
-  float value;
-  __builtin_memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
+/// B or C of the chunk, quad by quad.
 void load_quads(const ScanInput& in, const ConstRows& rows, const Chunk& chunk, float (*to)[kTokens][kStates]) {
-  for (int t = 0; t < chunk.tokens; ++t) {
-    const std::int64_t at = chunk.sequence * rows.batch_stride + (chunk.begin + t) * rows.token_stride;
-    for (int n = 0; n < quad_count(in) * kStates; ++n) {
-      to[n / kStates][t][n % kStates] = n < in.state ? load_one(rows, at + n) : 0.0f;
+  alignas(64) Lanes tile[kTokens];
+  for (int n = 0; n < quad_count(in) * kStates; n += kLanes) {
+    load_tile(rows, chunk, {n, smaller(kLanes, in.state - n)}, tile);
+    for (int i = 0; i < kLanes && n + i < quad_count(in) * kStates; i += kStates) {
+      for (int t = 0; t < chunk.tokens; ++t) {
+        __builtin_memcpy(to[(n + i) / kStates][t], reinterpret_cast<const float*>(&tile[t]) + i,
+                         kStates * sizeof(float));
+      }
     }
   }
 }
@@ -150,6 +102,14 @@ void load_shared(const ScanInput& in, const Chunk& chunk, SharedTile& shared) {
   for (int t = 0; t < chunk.tokens; ++t) {
     shared.reset[t] = in.reset && in.reset[chunk.sequence * in.length + chunk.begin + t];
   }
+  shared.reset[chunk.tokens] = true;
+}
+
+/// Tokens up to the next reset: the loops over a run of tokens have no branch.
+MESTRE_INLINE int run_end(const SharedTile& shared, int begin) {
+  int end = begin + 1;
+  while (!shared.reset[end]) ++end;
+  return end;
 }
 
 /// Spreads a [channels, N] matrix over lanes; zeros when it is absent.
@@ -187,44 +147,41 @@ std::int64_t checkpoint_offset(const ScanInput& in, const Chunk& chunk, const Bl
   return (row * scan_padded_channels(in.channels) + block.channel) * scan_padded_state(in.state);
 }
 
-/// delta_t after bias and softplus, with its derivative by the delta that came in.
-MESTRE_INLINE ValueAndSlope time_step(const ScanInput& in, const Chunk& chunk, int t, const Block& block, Lanes bias) {
-  const Lanes raw = load_row(in.delta, chunk, t, block) + bias;
-  if (in.delta_softplus) return softplus(raw);
-  return {raw, all(1.0f)};
-}
-
 MESTRE_INLINE Lanes channel_values(const float* from, const Block& block) {
   return from ? load_some(from + block.channel, block.lanes) : Lanes{};
 }
 
 constexpr float kLog2e = 1.44269504f;  // A is scaled by it once, so that exp(delta A) is a power of two
 
+/// What does not depend on the state: delta, delta u, and D u as the beginning of y.
 void forward_tile(const ScanInput& in, const Chunk& chunk, const Block& block, ForwardScratch& s) {
   const Lanes bias = channel_values(in.delta_bias, block), D = channel_values(in.D, block);
+  load_tile(in.u, chunk, block, s.u);
+  load_tile(in.delta, chunk, block, s.delta);
   for (int t = 0; t < chunk.tokens; ++t) {
-    const Lanes u = load_row(in.u, chunk, t, block);
-    s.delta[t] = time_step(in, chunk, t, block, bias).value;
-    s.input[t] = s.delta[t] * u;
-    s.y[t] = D * u;
+    const Lanes delta = s.delta[t] + bias;
+    s.delta[t] = in.delta_softplus ? softplus(delta).value : delta;
+    s.input[t] = s.delta[t] * s.u[t];
+    s.y[t] = D * s.u[t];
   }
 }
 
 /// Z_t = exp(delta_t A) Z_{t-1} + delta_t B_t u_t and y_t += C_t Z_t, for the quad's states.
 void forward_quad(const Chunk& chunk, int quad, int b, ForwardScratch& s) {
+  const float(*B)[kStates] = s.shared.B[quad], (*C)[kStates] = s.shared.C[quad];
   Lanes A[kStates], Z[kStates];
   for (int j = 0; j < kStates; ++j) A[j] = s.A[quad][b][j], Z[j] = s.state[quad][b][j];
-  for (int t = 0; t < chunk.tokens; ++t) {
-    const float *B = s.shared.B[quad][t], *C = s.shared.C[quad][t];
-    if (s.shared.reset[t]) {
-      for (int j = 0; j < kStates; ++j) Z[j] = Lanes{};
+  for (int t = 0; t < chunk.tokens;) {
+    for (int j = 0; s.shared.reset[t] && j < kStates; ++j) Z[j] = Lanes{};
+    for (const int end = run_end(s.shared, t); t < end; ++t) {
+      const Lanes delta = s.delta[t], input = s.input[t];
+      Lanes y = s.y[t];
+      for (int j = 0; j < kStates; ++j) {
+        Z[j] = exp2_of_product(delta, A[j]) * Z[j] + input * B[t][j];
+        y += Z[j] * C[t][j];
+      }
+      s.y[t] = y;
     }
-    Lanes y = s.y[t];
-    for (int j = 0; j < kStates; ++j) {
-      Z[j] = exp2_of_product(s.delta[t], A[j]) * Z[j] + s.input[t] * B[j];
-      y += Z[j] * C[j];
-    }
-    s.y[t] = y;
   }
   for (int j = 0; j < kStates; ++j) s.state[quad][b][j] = Z[j];
 }
@@ -237,10 +194,11 @@ void forward_block(const ScanInput& in, const ScanOutput& out, const Chunk& chun
     for (int j = 0; checkpoint && j < kStates; ++j, checkpoint += kLanes) store(checkpoint, s.state[quad][b][j]);
     forward_quad(chunk, quad, b, s);
   }
-  for (int t = 0; t < chunk.tokens; ++t) {
-    const Lanes gate = in.z.data ? silu(load_row(in.z, chunk, t, block)).value : all(1.0f);
-    store_row(out.y, chunk, t, block, s.y[t] * gate);
+  if (in.z.data) {
+    load_tile(in.z, chunk, block, s.z);
+    for (int t = 0; t < chunk.tokens; ++t) s.y[t] *= silu(s.z[t]).value;
   }
+  store_tile(out.y, chunk, block, s.y);
 }
 
 void forward_group(const ScanInput& in, const ScanOutput& out, std::int64_t sequence, std::int64_t group,
@@ -256,43 +214,52 @@ void forward_group(const ScanInput& in, const ScanOutput& out, std::int64_t sequ
   store_states(in, s.state, group, out.final_state + sequence * in.channels * in.state);
 }
 
-void backward_tile(const ScanInput& in, const ScanOutputGradient& out, const Chunk& chunk, const Block& block,
-                   GradientTile& tile) {
+void backward_tile(const ScanInput& in, const ScanOutputGradient& out, const Chunk& chunk, const Block& block, int b,
+                   BackwardScratch& s) {
+  GradientTile& tile = s.tile[b];
   const Lanes bias = channel_values(in.delta_bias, block), D = channel_values(in.D, block);
+  load_tile(in.u, chunk, block, tile.u);
+  load_tile(in.delta, chunk, block, tile.delta);
+  load_tile(out.y, chunk, block, tile.d_core);
   for (int t = 0; t < chunk.tokens; ++t) {
-    const Lanes u = load_row(in.u, chunk, t, block), d_y = load_row(out.y, chunk, t, block);
-    const ValueAndSlope delta = time_step(in, chunk, t, block, bias);
-    const ValueAndSlope gate = in.z.data ? silu(load_row(in.z, chunk, t, block)) : ValueAndSlope{all(1.0f), Lanes{}};
+    const Lanes raw = tile.delta[t] + bias;
+    const ValueAndSlope delta = in.delta_softplus ? softplus(raw) : ValueAndSlope{raw, all(1.0f)};
     tile.delta[t] = delta.value;
     tile.delta_slope[t] = delta.slope;
-    tile.input[t] = delta.value * u;
-    tile.core[t] = D * u;
-    tile.d_core[t] = d_y * gate.value;
-    tile.gate_slope[t] = d_y * gate.slope;
-    tile.d_delta[t] = Lanes{};
-    tile.d_input[t] = Lanes{};
+    tile.input[t] = delta.value * tile.u[t];
+    tile.core[t] = D * tile.u[t];
+    tile.d_delta[t] = tile.d_input[t] = Lanes{};
+  }
+  if (!in.z.data) return;
+  load_tile(in.z, chunk, block, s.z);
+  for (int t = 0; t < chunk.tokens; ++t) {
+    const ValueAndSlope gate = silu(s.z[t]);
+    tile.d_gate[t] = tile.d_core[t] * gate.slope;
+    tile.d_core[t] *= gate.value;
   }
 }
 
 /// Runs the chunk forward again for one quad, keeping Z_{t-1} and the decay; what needs Z_t itself is taken on the way.
 void recompute_quad(const Chunk& chunk, int quad, int b, const float* checkpoint, BackwardScratch& s) {
   GradientTile& tile = s.tile[b];
+  const float(*B)[kStates] = s.shared.B[quad], (*C)[kStates] = s.shared.C[quad];
   Lanes A[kStates], Z[kStates];
   for (int j = 0; j < kStates; ++j) A[j] = s.scaled_A[quad][b][j], Z[j] = load(checkpoint + j * kLanes);
-  for (int t = 0; t < chunk.tokens; ++t) {
-    const float *B = s.shared.B[quad][t], *C = s.shared.C[quad][t];
-    const bool reset = s.shared.reset[t];
-    Lanes core = tile.core[t];
-    for (int j = 0; j < kStates; ++j) {
-      if (reset) Z[j] = Lanes{};
-      const Lanes decay = exp2_of_product(tile.delta[t], A[j]);
-      s.before[t][j] = Z[j];
-      s.decay[t][j] = decay;
-      Z[j] = decay * Z[j] + tile.input[t] * B[j];
-      core += Z[j] * C[j];
-      s.d_C[t][j] += tile.d_core[t] * Z[j];
+  for (int t = 0; t < chunk.tokens;) {
+    for (int j = 0; s.shared.reset[t] && j < kStates; ++j) Z[j] = Lanes{};
+    for (const int end = run_end(s.shared, t); t < end; ++t) {
+      const Lanes delta = tile.delta[t], input = tile.input[t], d_core = tile.d_core[t];
+      Lanes core = tile.core[t];
+      for (int j = 0; j < kStates; ++j) {
+        const Lanes decay = exp2_of_product(delta, A[j]);
+        s.before[t][j] = Z[j];
+        s.decay[t][j] = decay;
+        Z[j] = decay * Z[j] + input * B[t][j];
+        core += Z[j] * C[t][j];
+        s.d_C[t][j] += d_core * Z[j];
+      }
+      tile.core[t] = core;
     }
-    tile.core[t] = core;
   }
 }
 
@@ -300,23 +267,28 @@ void recompute_quad(const Chunk& chunk, int quad, int b, const float* checkpoint
 /// from each dZ_t.
 void reverse_quad(const Chunk& chunk, int quad, int b, BackwardScratch& s) {
   GradientTile& tile = s.tile[b];
+  const float(*B)[kStates] = s.shared.B[quad], (*C)[kStates] = s.shared.C[quad];
   Lanes A[kStates], d_Z[kStates], d_A[kStates] = {};
   for (int j = 0; j < kStates; ++j) A[j] = s.A[quad][b][j], d_Z[j] = s.d_state[quad][b][j];
-  for (int t = chunk.tokens - 1; t >= 0; --t) {
-    const float *B = s.shared.B[quad][t], *C = s.shared.C[quad][t];
-    Lanes d_delta = tile.d_delta[t], d_input = tile.d_input[t];
-    for (int j = 0; j < kStates; ++j) {
-      d_Z[j] += tile.d_core[t] * C[j];
-      s.d_B[t][j] += d_Z[j] * tile.input[t];
-      d_input += d_Z[j] * B[j];
-      d_Z[j] *= s.decay[t][j];
-      const Lanes d_exponent = d_Z[j] * s.before[t][j];
-      d_delta += d_exponent * A[j];
-      d_A[j] += d_exponent * tile.delta[t];
-      if (s.shared.reset[t]) d_Z[j] = Lanes{};
+  for (int t = chunk.tokens - 1; t >= 0;) {
+    bool first_of_run = false;
+    for (; t >= 0 && !first_of_run; --t) {
+      const Lanes delta = tile.delta[t], input = tile.input[t], d_core = tile.d_core[t];
+      Lanes d_delta = tile.d_delta[t], d_input = tile.d_input[t];
+      for (int j = 0; j < kStates; ++j) {
+        d_Z[j] += d_core * C[t][j];
+        s.d_B[t][j] += d_Z[j] * input;
+        d_input += d_Z[j] * B[t][j];
+        d_Z[j] *= s.decay[t][j];
+        const Lanes d_exponent = d_Z[j] * s.before[t][j];
+        d_delta += d_exponent * A[j];
+        d_A[j] += d_exponent * delta;
+      }
+      tile.d_delta[t] = d_delta;
+      tile.d_input[t] = d_input;
+      first_of_run = s.shared.reset[t];
     }
-    tile.d_delta[t] = d_delta;
-    tile.d_input[t] = d_input;
+    for (int j = 0; first_of_run && j < kStates; ++j) d_Z[j] = Lanes{};
   }
   for (int j = 0; j < kStates; ++j) s.d_state[quad][b][j] = d_Z[j], s.d_A[quad][b][j] += d_A[j];
 }
@@ -332,22 +304,26 @@ void fold_quad(const ScanInput& in, const Chunk& chunk, int quad, Lanes (*tile)[
   }
 }
 
+/// From the gradients by delta u and delta to those that leave. Destroys the tile.
 void finish_tile(const ScanInput& in, const ScanInputGradient& gradient, const Chunk& chunk, const Block& block, int b,
                  BackwardScratch& s) {
-  const GradientTile& tile = s.tile[b];
+  GradientTile& tile = s.tile[b];
   const Lanes D = channel_values(in.D, block);
   Lanes d_D = {}, d_bias = {};
   for (int t = 0; t < chunk.tokens; ++t) {
-    const Lanes u = load_row(in.u, chunk, t, block);
-    const Lanes d_delta = (tile.d_delta[t] + tile.d_input[t] * u) * tile.delta_slope[t];
-    store_row(gradient.u, chunk, t, block, D * tile.d_core[t] + tile.delta[t] * tile.d_input[t]);
-    store_row(gradient.delta, chunk, t, block, d_delta);
-    if (in.z.data) store_row(gradient.z, chunk, t, block, tile.gate_slope[t] * tile.core[t]);
+    const Lanes d_delta = (tile.d_delta[t] + tile.d_input[t] * tile.u[t]) * tile.delta_slope[t];
     d_bias += d_delta;
-    d_D += tile.d_core[t] * u;
+    d_D += tile.d_core[t] * tile.u[t];
+    tile.d_delta[t] = d_delta;
+    tile.d_input[t] = D * tile.d_core[t] + tile.delta[t] * tile.d_input[t];
   }
   s.d_D[b] += d_D;
   s.d_bias[b] += d_bias;
+  store_tile(gradient.u, chunk, block, tile.d_input);
+  store_tile(gradient.delta, chunk, block, tile.d_delta);
+  if (!in.z.data) return;
+  for (int t = 0; t < chunk.tokens; ++t) tile.d_gate[t] *= tile.core[t];
+  store_tile(gradient.z, chunk, block, tile.d_gate);
 }
 
 void backward_chunk(const ScanInput& in, const ScanOutputGradient& out, const float* checkpoints,
@@ -355,7 +331,7 @@ void backward_chunk(const ScanInput& in, const ScanOutputGradient& out, const fl
                     std::int64_t group, BackwardScratch& s) {
   const int blocks = block_count(in, group);
   load_shared(in, chunk, s.shared);
-  for (int b = 0; b < blocks; ++b) backward_tile(in, out, chunk, block_at(in, group, b), s.tile[b]);
+  for (int b = 0; b < blocks; ++b) backward_tile(in, out, chunk, block_at(in, group, b), b, s);
   for (int quad = 0; quad < quad_count(in); ++quad) {
     for (int t = 0; t < kTokens; ++t) {
       for (int j = 0; j < kStates; ++j) s.d_B[t][j] = s.d_C[t][j] = Lanes{};
