@@ -6,7 +6,8 @@ function(mestre_library name)
 endfunction()
 
 # mestre_test(NAME LABELS … SOURCES … LIBS …): one GoogleTest program and its CTest entry, which bears the labels.
-# Labels: unit, golden, numeric, integration, slurm, gpu. A test that starts mestre-worker stands inside if(MESTRE_WORKER).
+# Labels: unit, golden, numeric, integration, slurm, gpu. A test that starts mestre-worker stands inside if(MESTRE_WORKER). CTest runs
+# as many tests at once as there are cores, so each gets one thread.
 function(mestre_test name)
   if(NOT MESTRE_TESTS)
     return()
@@ -20,8 +21,10 @@ function(mestre_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
-                       ENVIRONMENT "MESTRE_BIN=${CMAKE_BINARY_DIR}/bin;MESTRE_SOURCE=${CMAKE_SOURCE_DIR}")
+                       ENVIRONMENT "MESTRE_BIN=${CMAKE_BINARY_DIR}/bin;MESTRE_SOURCE=${CMAKE_SOURCE_DIR};OMP_NUM_THREADS=1")
 endfunction()
+
+add_custom_target(benches)
 
 # mestre_bench(NAME SOURCES … LIBS …): a benchmark program, built by the target `benches` only; `make bench` runs them all.
 function(mestre_bench name)
@@ -32,8 +35,5 @@ function(mestre_bench name)
   add_executable(${name} EXCLUDE_FROM_ALL ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE mestre_flags ${arg_LIBS} benchmark::benchmark)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bench")
-  if(NOT TARGET benches)
-    add_custom_target(benches)
-  endif()
   add_dependencies(benches ${name})
 endfunction()
