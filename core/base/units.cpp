@@ -104,8 +104,12 @@ std::optional<std::int64_t> parse_integer_quantity(std::string_view text, Unit u
 }
 
 std::string shortest(double value) {
-  char buffer[32];
-  const auto result = std::to_chars(buffer, buffer + sizeof buffer, value);
+  // Both forms read back exactly; the fixed one is for people, as far as it stays short.
+  const double magnitude = std::abs(value);
+  const bool fixed = value == 0 || (magnitude >= 1e-6 && magnitude < 1e15);
+  char buffer[64];
+  const auto result = std::to_chars(buffer, buffer + sizeof buffer, value,
+                                    fixed ? std::chars_format::fixed : std::chars_format::scientific);
   return std::string(buffer, result.ptr);
 }
 
@@ -118,10 +122,11 @@ std::string rounded(double value, int digits) {
 }
 
 std::string with_thousands(std::int64_t value) {
-  std::string digits = std::to_string(value < 0 ? -value : value);
-  for (std::ptrdiff_t i = static_cast<std::ptrdiff_t>(digits.size()) - 3; i > 0; i -= 3)
-    digits.insert(static_cast<std::size_t>(i), ",");
-  return value < 0 ? "-" + digits : digits;
+  std::string digits = std::to_string(value);
+  const std::ptrdiff_t first = value < 0 ? 1 : 0;
+  for (std::ptrdiff_t i = static_cast<std::ptrdiff_t>(digits.size()) - 3; i > first; i -= 3)
+    digits.insert(static_cast<std::size_t>(i), 1, ',');
+  return digits;
 }
 
 std::string short_count(double value) {

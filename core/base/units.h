@@ -31,7 +31,8 @@ enum class Unit {
 [[nodiscard]] std::optional<double> parse_quantity(std::string_view text, Unit unit);
 [[nodiscard]] std::optional<std::int64_t> parse_integer_quantity(std::string_view text, Unit unit);
 
-/// Shortest decimal text that reads back as the same double ("0.0004", "1e-05", "1"); what canonical JSON holds.
+/// Shortest decimal text that reads back as the same double ("0.0004", "1", "1e-08"): fixed from 1e-6 to 1e15, else
+/// with an exponent. What canonical JSON holds, so it is frozen.
 [[nodiscard]] std::string shortest(double value);
 /// At most `digits` significant digits, without an exponent between 1e-4 and 1e15: for tables.
 [[nodiscard]] std::string rounded(double value, int digits = 4);
