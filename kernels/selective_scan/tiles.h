@@ -75,7 +75,7 @@ std::int64_t tile_offset(const AnyRows& rows, const Chunk& chunk, const Block& b
   return chunk.sequence * rows.batch_stride + chunk.begin * rows.token_stride + block.channel;
 }
 
-void load_tile(const ConstRows& rows, const Chunk& chunk, const Block& block, Lanes* to) {
+inline void load_tile(const ConstRows& rows, const Chunk& chunk, const Block& block, Lanes* to) {
   const std::int64_t at = tile_offset(rows, chunk, block);
   if (rows.element == Element::kFloat32) {
     load_tokens(static_cast<const float*>(rows.data) + at, rows.token_stride, chunk, block.lanes, to);
@@ -84,7 +84,7 @@ void load_tile(const ConstRows& rows, const Chunk& chunk, const Block& block, La
   }
 }
 
-void store_tile(const Rows& rows, const Chunk& chunk, const Block& block, const Lanes* from) {
+inline void store_tile(const Rows& rows, const Chunk& chunk, const Block& block, const Lanes* from) {
   const std::int64_t at = tile_offset(rows, chunk, block);
   if (rows.element == Element::kFloat32) {
     store_tokens(static_cast<float*>(rows.data) + at, rows.token_stride, chunk, block.lanes, from);
