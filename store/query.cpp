@@ -51,6 +51,9 @@ std::string_view name_of_action(int action) {
 class Guard {
  public:
   Guard(sqlite3* connection, std::chrono::milliseconds time) : connection_(connection), deadline_(Clock::now() + time) {
+    // At its first use on a connection SQLite declares a table-valued function, and asks for leave to update its schema
+    // for that.
+    sqlite3_exec(connection_, "SELECT 1 FROM json_each('[]'), json_tree('[]')", nullptr, nullptr, nullptr);
     sqlite3_set_authorizer(connection_, &Guard::authorize, this);
     sqlite3_progress_handler(connection_, kInstructionsPerLook, &Guard::look_at_clock, this);
     previous_length_ = sqlite3_limit(connection_, SQLITE_LIMIT_LENGTH, kMaximumBytes);

@@ -56,6 +56,10 @@ TEST_F(QueryTest, AllowsEveryKindOfReading) {
     EXPECT_EQ(refusal(sql), "") << sql;
 }
 
+TEST_F(QueryTest, AllowsTableValuedFunctionsAsTheFirstQueryOfAConnection) {
+  EXPECT_EQ(refusal("SELECT value FROM json_each('[1,2]')"), "");
+}
+
 TEST_F(QueryTest, RefusesWhatIsNotReading) {
   const fs::path copy = folder_.path() / "copy.db";
   for (const std::string& sql : {std::string("DELETE FROM job"),
