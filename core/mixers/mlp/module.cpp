@@ -1,0 +1,22 @@
+#include "core/mixers/mlp/module.h"
+
+#include <ATen/ATen.h>
+
+namespace mestre {
+
+MlpModule::MlpModule(const MlpOptions& options, const ModelShape& shape) {
+  gate_up_ = register_module("gate_up", std::make_shared<Dense>(shape.width, 2 * options.intermediate));
+  down_ = register_module("down", std::make_shared<Dense>(options.intermediate, shape.width));
+}
+
+at::Tensor MlpModule::forward(const at::Tensor& x) {
+  const std::vector<at::Tensor> halves = gate_up_->forward(x).chunk(2, -1);
+  return down_->forward(at::silu(halves[0]) * halves[1]);
+}
+
+void MlpModule::initialize(const Initializer& initializer) {
+  initializer.linear("gate_up.weight", gate_up_->weight);
+  initializer.output("down.weight", down_->weight);
+}
+
+}  // namespace mestre

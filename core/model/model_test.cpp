@@ -1,0 +1,259 @@
+// What the built models are: parameters, tables of types, initial weights, and what each position may see.
+
+#include <cmath>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "core/mixers/attention/module_attend.h"
+#include "core/mixers/attention/options.h"
+#include "core/mixers/mamba/options.h"
+#include "core/mixers/mlp/options.h"
+#include "core/mixers/registry.h"
+#include "core/model/language_model.h"
+#include "core/model/modules.h"
+
+namespace mestre {
+namespace {
+
+struct Shape {
+  const char* name;
+  std::vector<std::string> layers;
+  std::int64_t repeat;
+  std::int64_t heads, kv_heads, window;
+  bool rope, tied;
+};
+
+ModelSpec make_spec(const Shape& shape) {
+  ModelSpec spec;
+  spec.options.width = 48;
+  spec.options.layers = shape.layers;
+  spec.options.repeat = shape.repeat;
+  spec.options.tied_head = shape.tied;
+  spec.options.initialization = shape.tied ? "mamba" : "scaled";
+  AttentionOptions attention;
+  attention.heads = shape.heads;
+  attention.kv_heads = shape.kv_heads;
+  attention.window = shape.window;
+  attention.rope = shape.rope;
+  MlpOptions mlp;
+  mlp.intermediate = 88;
+  for (const std::string& name : shape.layers) {
+    if (name == "attention") spec.instances.emplace(name, attention.clone());
+    if (name == "mamba") spec.instances.emplace(name, MambaOptions().clone());
+    if (name == "mlp") spec.instances.emplace(name, mlp.clone());
+  }
+  spec.resolve(61);
+  return spec;
+}
+
+const Shape kShapes[] = {
+    {"full", {"attention", "mlp"}, 2, 4, 0, 0, true, false},
+    {"window", {"attention", "mlp"}, 2, 4, 2, 5, true, true},
+    {"multi_query", {"attention", "mlp"}, 1, 6, 1, 7, false, true},
+    {"mamba", {"mamba"}, 3, 4, 0, 0, true, true},
+    {"hybrid", {"mamba", "mlp", "attention", "mlp"}, 1, 4, 4, 8, false, true},
+};
+
+at::Tensor some_tokens(std::int64_t batch, std::int64_t length) {
+  return at::arange(batch * length, at::kLong).mul_(2654435761).remainder(61).view({batch, length});
+}
+
+class Models : public testing::TestWithParam<Shape> {};
+
+TEST_P(Models, HaveThePlannedNumberOfParameters) {
+  const ModelSpec spec = make_spec(GetParam());
+  EXPECT_EQ(LanguageModel(spec).parameter_count(), spec.parameters());
+}
+
+TEST_P(Models, NeverSeeTheFuture) {
+  LanguageModel model(make_spec(GetParam()));
+  model.initialize(1);
+  const at::NoGradGuard no_gradient;
+  at::Tensor tokens = some_tokens(1, 24);
+  const at::Tensor before = model.forward(tokens);
+  tokens.select(1, 15).fill_(60);
+  const at::Tensor after = model.forward(tokens);
+  EXPECT_TRUE(before.narrow(1, 0, 15).equal(after.narrow(1, 0, 15)));
+  EXPECT_FALSE(before.select(1, 15).equal(after.select(1, 15)));
+}
+
+TEST_P(Models, EveryParameterLearns) {
+  LanguageModel model(make_spec(GetParam()));
+  model.initialize(1);
+  const at::Tensor tokens = some_tokens(2, 25);
+  mean_loss(model.forward(tokens.narrow(1, 0, 24)), tokens.narrow(1, 1, 24)).backward();
+  for (const auto& parameter : model.named_parameters()) {
+    const at::Tensor gradient = parameter.value().grad();
+    ASSERT_TRUE(gradient.defined()) << parameter.key();
+    EXPECT_TRUE(gradient.isfinite().all().item<bool>()) << parameter.key();
+    EXPECT_GT(gradient.abs().max().item<double>(), 0) << parameter.key();
+  }
+}
+
+TEST_P(Models, StartAtAboutTheEntropyOfAGuess) {
+  LanguageModel model(make_spec(GetParam()));
+  model.initialize(1);
+  const at::NoGradGuard no_gradient;
+  const at::Tensor tokens = some_tokens(4, 33);
+  const double loss = mean_loss(model.forward(tokens.narrow(1, 0, 32)), tokens.narrow(1, 1, 32)).item<double>();
+  EXPECT_NEAR(loss, std::log(61.0), 0.5);
+}
+
+TEST_P(Models, InitialWeightsFollowTheSeedAlone) {
+  const auto drawn = [&](std::int64_t seed) {
+    LanguageModel model(make_spec(GetParam()));
+    model.initialize(seed);
+    std::vector<at::Tensor> flat;
+    for (const at::Tensor& parameter : model.parameters()) flat.push_back(parameter.detach().flatten());
+    return at::cat(flat);
+  };
+  const at::Tensor once = drawn(7);
+  at::manual_seed(99);
+  EXPECT_TRUE(once.equal(drawn(7)));
+  EXPECT_FALSE(once.equal(drawn(8)));
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, Models, testing::ValuesIn(kShapes),
+                         [](const auto& shape) { return std::string(shape.param.name); });
+
+TEST(ModuleTypes, AgreeWithTheMixersOfTheRegistry) {
+  ASSERT_EQ(module_types().size(), mixer_types().size());
+  for (std::size_t i = 0; i < module_types().size(); ++i) EXPECT_EQ(module_types()[i].name, mixer_types()[i].name);
+}
+
+TEST(ParameterNames, AreThoseOfCheckpoints) {
+  const LanguageModel model(make_spec({"", {"mamba", "mlp", "attention"}, 1, 4, 0, 0, true, false}));
+  std::vector<std::string> names;
+  for (const auto& parameter : model.named_parameters()) names.push_back(parameter.key());
+  std::sort(names.begin(), names.end());
+  const std::vector<std::string> expected = {
+      "embedding.weight",
+      "final_norm.weight",
+      "head.weight",
+      "layers.0.mixer.A_log",
+      "layers.0.mixer.D",
+      "layers.0.mixer.conv1d.bias",
+      "layers.0.mixer.conv1d.weight",
+      "layers.0.mixer.dt_proj.bias",
+      "layers.0.mixer.dt_proj.weight",
+      "layers.0.mixer.in_proj.weight",
+      "layers.0.mixer.out_proj.weight",
+      "layers.0.mixer.x_proj.weight",
+      "layers.0.norm.weight",
+      "layers.1.mixer.down.weight",
+      "layers.1.mixer.gate_up.weight",
+      "layers.1.norm.weight",
+      "layers.2.mixer.out.weight",
+      "layers.2.mixer.qkv.weight",
+      "layers.2.norm.weight",
+  };
+  EXPECT_EQ(names, expected);
+}
+
+// Deviations and bounds of the study's two schemes; 3 % is three standard errors of the smallest tensor's deviation
+// here.
+TEST(Initialization, DrawsTheStudysDistributions) {
+  const auto deviation = [](const LanguageModel& model, const char* name) {
+    return model.named_parameters()[name].std().item<double>();
+  };
+  const auto near = [](double value, double expected) { EXPECT_NEAR(value, expected, 0.03 * expected); };
+  const double d = 48, p = 88;
+
+  LanguageModel mamba(make_spec(kShapes[4]));  // four residual layers
+  mamba.initialize(3);
+  near(deviation(mamba, "embedding.weight"), 0.02);
+  near(deviation(mamba, "layers.2.mixer.qkv.weight"), 1 / std::sqrt(3 * d));
+  near(deviation(mamba, "layers.1.mixer.down.weight"), 1 / std::sqrt(3 * p * 4));
+  near(deviation(mamba, "layers.2.mixer.out.weight"), 1 / std::sqrt(3 * d * 4));
+  EXPECT_LE(mamba.named_parameters()["layers.2.mixer.qkv.weight"].abs().max().item<double>(), 1 / std::sqrt(d));
+  const at::Tensor step = at::softplus(mamba.named_parameters()["layers.0.mixer.dt_proj.bias"]);
+  EXPECT_GE(step.min().item<double>(), 0.999e-3);
+  EXPECT_LE(step.max().item<double>(), 0.1001);
+  EXPECT_NEAR(step.log().mean().item<double>(), std::log(0.01), 0.4);
+  EXPECT_TRUE(
+      mamba.named_parameters()["layers.0.mixer.A_log"].exp().select(0, 5).allclose(at::arange(1, 17, at::kFloat)));
+
+  LanguageModel scaled(make_spec(kShapes[0]));  // two blocks
+  scaled.initialize(3);
+  near(deviation(scaled, "embedding.weight"), std::sqrt(2 / (5 * d)));
+  near(deviation(scaled, "head.weight"), std::sqrt(2 / (5 * d)));
+  near(deviation(scaled, "layers.1.mixer.gate_up.weight"), std::sqrt(2 / (5 * d)));
+  near(deviation(scaled, "layers.1.mixer.down.weight"), 1 / (std::sqrt(d) * 2));
+}
+
+/// Softmax attention as it is defined, with the whole matrix of scores.
+at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t window) {
+  const std::int64_t length = q.size(2), shared = q.size(1) / k.size(1);
+  const at::Tensor position = at::arange(length);
+  const at::Tensor distance = position.unsqueeze(1) - position.unsqueeze(0);
+  at::Tensor hidden = distance < 0;
+  if (window > 0) hidden = hidden | (distance >= window);
+  const at::Tensor keys = k.repeat_interleave(shared, 1), values = v.repeat_interleave(shared, 1);
+  const at::Tensor scores = at::matmul(q, keys.transpose(2, 3)) / std::sqrt(static_cast<double>(q.size(3)));
+  return at::matmul(scores.masked_fill(hidden, -INFINITY).softmax(-1), values);
+}
+
+struct AttendCase {
+  std::int64_t length, heads, groups, size, window;
+};
+
+class Attend : public testing::TestWithParam<AttendCase> {};
+
+TEST_P(Attend, MatchesTheDefinitionForwardAndBackward) {
+  const AttendCase& each = GetParam();
+  at::manual_seed(5);
+  const auto input = [&](std::int64_t heads) { return at::randn({2, heads, each.length, each.size}).requires_grad_(); };
+  const at::Tensor q = input(each.heads), k = input(each.groups), v = input(each.groups);
+  const at::Tensor weight = at::randn({2, each.heads, each.length, each.size});
+  const at::Tensor ours = attend(q, k, v, each.window);
+  (ours * weight).sum().backward();
+
+  const auto exact = [](const at::Tensor& x) { return x.detach().to(at::kDouble).requires_grad_(); };
+  const at::Tensor q64 = exact(q), k64 = exact(k), v64 = exact(v);
+  const at::Tensor expected = plain_attention(q64, k64, v64, each.window);
+  (expected * weight.to(at::kDouble)).sum().backward();
+
+  const auto expect_near = [](const at::Tensor& got, const at::Tensor& want, const char* what) {
+    EXPECT_LE((got.to(at::kDouble) - want).abs().max().item<double>(), 2e-6 * (1 + want.abs().max().item<double>()))
+        << what;
+  };
+  expect_near(ours.detach(), expected.detach(), "output");
+  expect_near(q.grad(), q64.grad(), "gradient of q");
+  expect_near(k.grad(), k64.grad(), "gradient of k");
+  expect_near(v.grad(), v64.grad(), "gradient of v");
+}
+
+INSTANTIATE_TEST_SUITE_P(Lengths, Attend,
+                         testing::Values(AttendCase{1, 1, 1, 8, 0}, AttendCase{7, 2, 1, 4, 1},
+                                         AttendCase{16, 4, 2, 16, 8}, AttendCase{17, 4, 4, 16, 8},
+                                         AttendCase{31, 2, 2, 12, 8}, AttendCase{33, 4, 1, 32, 0},
+                                         AttendCase{64, 2, 2, 32, 64}, AttendCase{65, 2, 2, 32, 64},
+                                         AttendCase{130, 3, 3, 20, 64}),
+                         [](const auto& info) {
+                           const AttendCase& c = info.param;
+                           return "length" + std::to_string(c.length) + "_heads" + std::to_string(c.heads) + "_groups" +
+                                  std::to_string(c.groups) + "_size" + std::to_string(c.size) + "_window" +
+                                  std::to_string(c.window);
+                         });
+
+// A layer without RoPE and with a window of w: moving the token w - 1 back moves the query, moving the one w back
+// leaves its bits alone.
+TEST(Window, HoldsExactlyItsKeys) {
+  at::manual_seed(6);
+  const std::int64_t length = 40, window = 8, query = 30;
+  const at::Tensor q = at::randn({1, 2, length, 8}), k = at::randn({1, 2, length, 8}), v = at::randn({1, 2, length, 8});
+  const auto row = [&](const at::Tensor& values) { return attend(q, k, values, window).select(2, query); };
+  const auto moved = [&](std::int64_t position) {
+    at::Tensor values = v.clone();
+    values.select(2, position).add_(1);
+    return row(values);
+  };
+  EXPECT_FALSE(moved(query - window + 1).equal(row(v)));
+  EXPECT_FALSE(moved(query).equal(row(v)));
+  EXPECT_TRUE(moved(query - window).equal(row(v)));
+  EXPECT_TRUE(moved(query + 1).equal(row(v)));
+}
+
+}  // namespace
+}  // namespace mestre

@@ -1,0 +1,25 @@
+// The short causal convolution of Mamba and of attention's "short convolution" option: depthwise over time, a few taps,
+// then SiLU.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+#include "core/model/initialization.h"
+
+namespace mestre {
+
+/// y_t = SiLU(bias + sum_k weight[:, k] x_{t - taps + 1 + k}); what lies before the sequence is zero.
+/// Parameters: weight [channels, taps], bias [channels].
+class ShortConvolution : public torch::nn::Module {
+ public:
+  ShortConvolution(std::int64_t channels, std::int64_t taps);
+  /// x [batch, length, channels], of any strides, to the same shape.
+  [[nodiscard]] at::Tensor forward(const at::Tensor& x) const;
+  /// U(-1/sqrt(taps), 1/sqrt(taps)) for both, as the framework's convolution has it.
+  void initialize(const Initializer& initializer);
+
+  at::Tensor weight, bias;
+};
+
+}  // namespace mestre
