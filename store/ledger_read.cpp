@@ -11,7 +11,8 @@
 namespace mestre {
 namespace {
 
-// One row per job and cell; the cells of a job stand together, in the order of the grid..
+// One row per job and cell that has it; the cells of a job stand together, in the order of the grid. Cells of other
+// sweeps come as NULL: to keep them out in the join would make SQLite walk all cells for each job.
 constexpr const char* kWanted = R"(
   SELECT job.job_id, job.id, job.kind, job.state, job.launch, job.estimate ->> '$.seconds', sweep_job.priority,
          (SELECT count(*) FROM attempt WHERE attempt.job_id = job.job_id),
@@ -23,8 +24,7 @@ constexpr const char* kWanted = R"(
   FROM sweep_job
     JOIN job ON job.job_id = sweep_job.job_id
     LEFT JOIN cell_job ON cell_job.job_id = job.job_id
-      AND cell_job.cell_id IN (SELECT cell_id FROM cell WHERE cell.sweep_id = ?1)
-    LEFT JOIN cell ON cell.cell_id = cell_job.cell_id
+    LEFT JOIN cell ON cell.cell_id = cell_job.cell_id AND cell.sweep_id = ?1
   WHERE sweep_job.sweep_id = ?1
   ORDER BY sweep_job.position, cell.number)";
 
@@ -79,7 +79,7 @@ std::vector<WantedJob> Ledger::wanted(std::string_view sweep) {
         current = row.getColumn(0).getInt64();
         jobs.push_back({.id = row.getColumn(1).getString(),
                         .kind = row.getColumn(2).getString(),
-                        .name = row.getColumn(row.isColumnNull(11) ? 2 : 11).getString(),
+                        .name = row.getColumn(2).getString(),
                         .state = parse_state(row.getColumn(3).getText()),
                         .needs = split_words(row.getColumn(10).getText()),
                         .cells = {},
@@ -90,7 +90,9 @@ std::vector<WantedJob> Ledger::wanted(std::string_view sweep) {
                         .last_outcome = row.getColumn(8).getText(),
                         .last_cause = row.getColumn(9).getText()});
       }
-      if (!row.isColumnNull(12)) jobs.back().cells.push_back(row.getColumn(12).getString());
+      if (row.isColumnNull(12)) continue;
+      jobs.back().name = row.getColumn(11).getString();
+      jobs.back().cells.push_back(row.getColumn(12).getString());
     }
     return jobs;
   });

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/hash.h"
 #include "core/journal/folders.h"
@@ -22,10 +23,9 @@ namespace mestre {
 /// A folder of its own, removed in the end; in memory where it can be, for thousands of commits wait for no disk there.
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    const fs::path memory = "/dev/shm";
-    const bool has_memory = ::access(memory.c_str(), W_OK) == 0;
-    std::string name = ((has_memory ? memory : fs::temp_directory_path()) / "mestre-store-XXXXXX").native();
+  TemporaryFolder() : TemporaryFolder(::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : fs::temp_directory_path()) {}
+  explicit TemporaryFolder(const fs::path& parent) {
+    std::string name = (parent / "mestre-store-XXXXXX").native();
     if (::mkdtemp(name.data()) == nullptr) throw system_error(errno, "create folder", name);
     path_ = name;
   }
