@@ -9,6 +9,7 @@ void TrainOptions::describe(OptionVisitor& visitor) {
                  .doc = "training budget; rounded up to whole steps",
                  .unit = Unit::kTokens,
                  .min = 1,
+                 .max = 1e18,
                  .required = true},
                 tokens);
   visitor.visit({.name = "sequence_length",
@@ -70,15 +71,19 @@ void LaunchOptions::describe(OptionVisitor& visitor) {
                 gpus);
   visitor.visit({.name = "threads", .doc = "CPU threads of a job", .unit = Unit::kCount, .min = 1, .max = 1024},
                 threads);
-  visitor.visit(
-      {.name = "micro_batch", .doc = "sequences per forward pass; 0: all of a step's", .unit = Unit::kCount, .min = 0},
-      micro_batch);
+  visitor.visit({.name = "micro_batch",
+                 .doc = "sequences per forward pass; 0: all of a step's",
+                 .unit = Unit::kCount,
+                 .min = 0,
+                 .max = 1 << 24},
+                micro_batch);
   visitor.visit({.name = "time", .doc = "limit of a job's wall time; 0s: none", .unit = Unit::kSeconds, .min = 0},
                 time);
   visitor.visit({.name = "checkpoint_interval", .doc = "time between checkpoints", .unit = Unit::kSeconds, .min = 0},
                 checkpoint_interval);
-  visitor.visit({.name = "log_interval", .doc = "steps between points of the curves", .unit = Unit::kCount, .min = 1},
-                log_interval);
+  visitor.visit(
+      {.name = "log_interval", .doc = "steps between points of the curves", .unit = Unit::kCount, .min = 1, .max = 1e9},
+      log_interval);
 }
 
 }  // namespace mestre

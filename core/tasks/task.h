@@ -2,6 +2,7 @@
 // them in run.{h,cpp}.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -19,8 +20,8 @@ class TaskOptions : public Options {
   [[nodiscard]] virtual int version() const = 0;
   [[nodiscard]] virtual std::unique_ptr<TaskOptions> clone() const = 0;
   virtual void check(const Problem& problem) const = 0;
-  /// Tokens that the model reads in all, for the estimate of time.
-  [[nodiscard]] virtual double tokens() const = 0;
+  /// Tokens that the model reads in all, where the text has `corpus` of them; for the estimate of time.
+  [[nodiscard]] virtual double tokens(std::int64_t corpus) const = 0;
   /// The longest sequence that the model reads.
   [[nodiscard]] virtual std::int64_t longest() const = 0;
 };

@@ -18,7 +18,8 @@ void AttentionOptions::describe(OptionVisitor& visitor) {
   visitor.visit({.name = "window",
                  .doc = "keys that a query sees, itself included; 0: all before it",
                  .unit = Unit::kTokens,
-                 .min = 0},
+                 .min = 0,
+                 .max = 1 << 30},
                 window);
   visitor.visit({.name = "rope", .doc = "rotary position embedding on queries and keys"}, rope);
   visitor.visit({.name = "rope_base", .doc = "base of the rotary frequencies", .min = 1}, rope_base);

@@ -20,7 +20,8 @@ void MambaOptions::describe(OptionVisitor& visitor) {
   visitor.visit({.name = "rank",
                  .doc = "rank R of the step projection; 0: width / 16, rounded up",
                  .unit = Unit::kCount,
-                 .min = 0},
+                 .min = 0,
+                 .max = 1e6},
                 rank);
 }
 

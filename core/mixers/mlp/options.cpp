@@ -7,6 +7,7 @@ void MlpOptions::describe(OptionVisitor& visitor) {
                  .doc = "width p between the projections",
                  .unit = Unit::kCount,
                  .min = 1,
+                 .max = 1e7,
                  .required = true},
                 intermediate);
 }

@@ -7,11 +7,16 @@
 namespace mestre {
 
 void PerplexityOptions::describe(OptionVisitor& visitor) {
+  visitor.visit({.name = "lengths",
+                 .doc = "context lengths, ascending",
+                 .unit = Unit::kTokens,
+                 .min = 1,
+                 .max = 1 << 26,
+                 .required = true},
+                lengths);
   visitor.visit(
-      {.name = "lengths", .doc = "context lengths, ascending", .unit = Unit::kTokens, .min = 1, .required = true},
-      lengths);
-  visitor.visit({.name = "blocks", .doc = "blocks of text that are read; 0: all", .unit = Unit::kCount, .min = 0},
-                blocks);
+      {.name = "blocks", .doc = "blocks of text that are read; 0: all", .unit = Unit::kCount, .min = 0, .max = 1e12},
+      blocks);
 }
 
 void PerplexityOptions::check(const Problem& problem) const {
@@ -21,10 +26,12 @@ void PerplexityOptions::check(const Problem& problem) const {
               "expected ascending lengths, each once");
 }
 
-double PerplexityOptions::tokens() const {
-  double sum = 0;
-  for (const std::int64_t length : lengths) sum += static_cast<double>(length);
-  return sum * static_cast<double>(std::max<std::int64_t>(blocks, 1));
+double PerplexityOptions::tokens(std::int64_t corpus) const {
+  const std::int64_t whole = corpus / (longest() + 1);
+  const std::int64_t read = blocks > 0 ? std::min(blocks, whole) : whole;
+  double a_block = 0;
+  for (const std::int64_t length : lengths) a_block += static_cast<double>(length);
+  return a_block * static_cast<double>(read);
 }
 
 std::int64_t PerplexityOptions::longest() const {

@@ -19,7 +19,7 @@ struct PerplexityOptions final : TaskOptions {
   }
   void describe(OptionVisitor& visitor) override;
   void check(const Problem& problem) const override;
-  [[nodiscard]] double tokens() const override;
+  [[nodiscard]] double tokens(std::int64_t corpus) const override;
   [[nodiscard]] std::int64_t longest() const override;
 };
 
