@@ -1,0 +1,95 @@
+// A sweep file as it stands, typed but not yet expanded: axes, conditions, evaluations, and the settings of each
+// section.
+//
+// Settings refer to values in the trees that the Sweep owns (its own file's); it can be moved, not copied. Immutable
+// once read.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/spec/settings.h"
+#include "core/tasks/task.h"
+
+namespace mestre {
+
+/// [sweep], but for its baseline.
+struct SweepOptions final : Options {
+  std::string name;      // of folders and tables
+  std::string question;  // what the sweep is to answer
+  std::int64_t max_jobs = 100000;
+  double budget = 0;  // GPU-hours; 0: none
+  void describe(OptionVisitor& visitor) override;
+};
+
+/// The labels of one axis that a condition allows.
+struct Condition {
+  std::size_t axis = 0;
+  std::vector<bool> allowed;  // per label
+};
+
+/// Which cells: those that have an allowed label on each of the axes named. Without conditions, every cell.
+struct Where {
+  std::vector<Condition> conditions;
+  Position place;
+};
+
+/// One value of an axis: its label, and what it sets.
+struct AxisPoint {
+  std::string label;
+  Position place;
+  std::vector<Setting> settings;
+};
+
+struct Axis {
+  std::string name;
+  Position place;
+  std::vector<AxisPoint> points;
+  Where where;  // the cells for which the axis exists, by axes that stand before it
+};
+
+/// [[exclude]]
+struct Exclusion {
+  Where where;
+};
+
+/// [[when]]: settings for some cells, above those of the axes.
+struct Override {
+  Where where;
+  std::vector<Setting> settings;
+};
+
+/// [[evaluate]]
+struct Evaluation {
+  std::string name;
+  Position place;
+  std::shared_ptr<const TaskOptions> options;
+  Where where;
+};
+
+struct Sweep {
+  SweepOptions options;
+  std::vector<std::pair<std::string, std::string>> baseline;  // axis, label
+  std::vector<Setting> settings;                              // of the sweep's own tables, train.seed settled
+  std::map<std::string, Position> sections;                   // header of each of those tables
+  std::vector<Axis> axes;
+  std::vector<Exclusion> exclusions;
+  std::vector<Override> overrides;
+  std::vector<Evaluation> evaluations;
+  bool axes_are_sound = true;  // false where an axis had an error: expanding would only mislead
+  std::unique_ptr<const TomlValue> root;
+};
+
+/// The sections that hold settings of cells: data, model, resources, train.
+[[nodiscard]] const std::vector<std::string>& setting_sections();
+
+/// Reads a registered file. Nothing where it is not TOML; otherwise all that could be read, and every mistake in
+/// `diagnostics`.
+[[nodiscard]] std::optional<Sweep> read_sweep(int file, Diagnostics& diagnostics);
+
+}  // namespace mestre
