@@ -39,10 +39,11 @@ struct PlannedJob {
   std::vector<std::size_t> needs;  // indices of jobs in the plan that must have finished
   LaunchOptions launch;
   Estimate estimate;
-  /// Groups jobs whose speed can be expected to be equal: digest of the model's canonical JSON and the length.
+  /// Groups jobs whose speed can be expected to be equal: digest of kind, model, length, and number of devices.
   std::string speed_key;
   bool finished = false;  // according to the context
-  /// Lower runs first. Contrast first: the first repetition of every cell, then the second, each in the order of the cells.
+  /// Lower runs first. Contrast first: the first repetition of every cell, then the second, each in the order of the
+  /// cells.
   std::int64_t priority = 0;
 };
 
@@ -76,7 +77,8 @@ struct PlanContext {
   std::string data_root;
   std::unordered_set<std::string> finished;         // ids of jobs
   std::map<std::string, double> tokens_per_second;  // by speed_key
-  double assumed_flops_per_second = 1.2e9;          // of one CPU slot, where nothing was measured
+  double assumed_flops_per_second = 1.2e9;          // of one CPU thread, where nothing was measured
+  double assumed_gpu_flops_per_second = 2e14;       // of one GPU
 };
 
 /// Reads, expands, checks and prices the sweep in `file`. Nothing where there are errors; all that was found is in

@@ -1,0 +1,113 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/base/options.h"
+#include "core/plan/plan.h"
+
+namespace mestre {
+namespace {
+
+// One line for each axis, cell and job, so that two plans can be compared with any tool.
+template <class T, class Write>
+void append_list(std::string& out, std::string_view key, const std::vector<T>& values, Write write) {
+  out += fmt::format(",\n\"{}\":[", key);
+  const char* separator = "\n";
+  for (const T& value : values) {
+    out += separator;
+    out += write(value);
+    separator = ",\n";
+  }
+  out += "]";
+}
+
+template <class T, class Write>
+std::string list_of(const std::vector<T>& values, Write write) {
+  std::string text = "[";
+  for (const T& value : values) {
+    if (text.size() > 1) text += ',';
+    text += write(value);
+  }
+  return text + "]";
+}
+
+std::string axis_json(const PlannedAxis& axis) {
+  JsonObject object;
+  object.text("name", axis.name)
+      .raw("labels", list_of(axis.labels, json_string))
+      .boolean("replicates", axis.replicates);
+  return object.str();
+}
+
+std::string cell_json(const Plan& plan, const PlannedCell& cell) {
+  JsonObject labels;
+  for (std::size_t a = 0; a < cell.labels.size(); ++a)
+    if (!cell.labels[a].empty()) labels.text(plan.axes[a].name, cell.labels[a]);
+  JsonObject object;
+  object.text("name", cell.name).raw("labels", labels.str());
+  object.raw("jobs", list_of(cell.jobs, [&](std::size_t job) { return json_string(plan.jobs[job].id); }));
+  return object.str();
+}
+
+std::string estimate_json(const Estimate& estimate) {
+  JsonObject object;
+  object.number("parameters", estimate.parameters)
+      .number("parameters_without_embeddings", estimate.parameters_without_embeddings);
+  object.number("forward_flops_per_token", estimate.forward_flops_per_token)
+      .number("flops", estimate.flops)
+      .number("tokens", estimate.tokens);
+  object.number("memory_bytes", estimate.memory_bytes).number("disk_bytes", estimate.disk_bytes);
+  object.number("seconds", estimate.seconds).boolean("measured", estimate.measured);
+  return object.str();
+}
+
+std::string job_json(const Plan& plan, const PlannedJob& job) {
+  JsonObject object;
+  object.text("id", job.id).text("kind", job.kind).text("name", job.name).raw("spec", job.spec);
+  object.raw("needs", list_of(job.needs, [&](std::size_t other) { return json_string(plan.jobs[other].id); }));
+  object.raw("launch", canonical_json(static_cast<const Options&>(job.launch)))
+      .raw("estimate", estimate_json(job.estimate));
+  object.text("speed_key", job.speed_key).number("priority", job.priority).boolean("finished", job.finished);
+  return object.str();
+}
+
+std::string totals_json(const Plan& plan) {
+  std::int64_t finished = 0;
+  double seconds = 0;
+  double gpu_hours = 0;
+  double flops = 0;
+  double disk = 0;
+  for (const PlannedJob& job : plan.jobs) {
+    finished += job.finished ? 1 : 0;
+    if (job.finished) continue;
+    seconds += job.estimate.seconds;
+    gpu_hours += job.estimate.seconds / 3600 * static_cast<double>(job.launch.gpus);
+    flops += job.estimate.flops;
+    disk += job.estimate.disk_bytes;
+  }
+  JsonObject object;
+  object.number("cells", static_cast<std::int64_t>(plan.cells.size()))
+      .number("jobs", static_cast<std::int64_t>(plan.jobs.size()));
+  object.number("jobs_finished", finished).number("seconds_left", seconds).number("gpu_hours_left", gpu_hours);
+  object.number("flops_left", flops).number("disk_bytes_left", disk);
+  return object.str();
+}
+
+}  // namespace
+
+std::string plan_json(const Plan& plan) {
+  JsonObject baseline;
+  for (const auto& [axis, label] : plan.baseline) baseline.text(axis, label);
+  JsonObject data;
+  for (const auto& [digest, path] : plan.data) data.text(digest, path);
+  std::string out = fmt::format(
+      "{{\"format\":1,\n\"name\":{},\n\"question\":{},\n\"file\":{},\n\"baseline\":{},\n\"data\":{},\n\"totals\":{}",
+      json_string(plan.name), json_string(plan.question), json_string(plan.file), baseline.str(), data.str(),
+      totals_json(plan));
+  append_list(out, "axes", plan.axes, axis_json);
+  append_list(out, "cells", plan.cells, [&](const PlannedCell& cell) { return cell_json(plan, cell); });
+  append_list(out, "jobs", plan.jobs, [&](const PlannedJob& job) { return job_json(plan, job); });
+  return out + "}\n";
+}
+
+}  // namespace mestre
