@@ -1,0 +1,211 @@
+// mestre catalog: what a sweep can be made of, from the descriptions that the options give of themselves.
+
+#include <cmath>
+#include <cstdio>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "analysis/table.h"
+#include "core/base/error.h"
+#include "core/base/units.h"
+#include "core/data/tokenizer.h"
+#include "core/mixers/registry.h"
+#include "core/spec/model_reader.h"
+#include "core/spec/option_schema.h"
+#include "core/spec/sweep.h"
+#include "core/spec/train.h"
+#include "core/tasks/task.h"
+#include "runners/cli/command.h"
+
+namespace mestre {
+namespace {
+
+struct Arguments {
+  std::string kind;
+  std::string models = "experiments/models";
+  std::int64_t length = 0;  // 0: each model's own
+  bool json = false;
+};
+
+// Something with options: a mixer, a task, a section of a sweep file.
+struct Described {
+  std::string name;
+  std::string doc;
+  OptionSchema schema;
+};
+
+std::vector<Described> describe_mixers() {
+  std::vector<Described> all;
+  for (const MixerType& type : mixer_types())
+    all.push_back({std::string(type.name), std::string(type.doc), OptionSchema(*type.make())});
+  return all;
+}
+
+std::vector<Described> describe_tasks() {
+  std::vector<Described> all;
+  for (const TaskType& type : task_types())
+    all.push_back({std::string(type.name), std::string(type.doc), OptionSchema(*type.make())});
+  return all;
+}
+
+std::vector<Described> describe_sections() {
+  SweepOptions sweep;
+  TrainOptions train;
+  DataOptions data;
+  ModelOptions model;
+  LaunchOptions resources;
+  return {{"sweep", "the sweep itself", OptionSchema(sweep)},
+          {"train", "how a cell is trained; part of a job's identity", OptionSchema(train)},
+          {"data", "where the text comes from; it enters the identity by its digest", OptionSchema(data)},
+          {"model", "the model around its mixers, or use = \"NAME\" of a file below models/", OptionSchema(model)},
+          {"resources", "what a job is given; changes no result", OptionSchema(resources)}};
+}
+
+std::string finite_or_null(double number) {
+  return std::isfinite(number) ? shortest(number) : "null";
+}
+
+std::string field_json(const OptionField& field) {
+  std::string choices = "[";
+  for (const std::string_view choice : field.field.choices) {
+    if (choices.size() > 1) choices += ',';
+    append_json_string(choices, choice);
+  }
+  JsonObject object;
+  object.text("name", field.field.name)
+      .text("type", field.type())
+      .text("doc", field.field.doc)
+      .text("unit", symbol_of(field.field.unit));
+  object.boolean("required", field.field.required).raw("default", field.field.required ? "null" : field.default_json());
+  object.raw("min", finite_or_null(field.field.min))
+      .raw("max", finite_or_null(field.field.max))
+      .raw("choices", choices + "]");
+  return object.str();
+}
+
+void print_described_json(const std::vector<Described>& all) {
+  std::string out = "[";
+  for (const Described& one : all) {
+    std::string options = "[";
+    for (const OptionField& field : one.schema.fields())
+      options += (options.size() > 1 ? ",\n   " : "\n   ") + field_json(field);
+    JsonObject object;
+    object.text("name", one.name).text("doc", one.doc).raw("options", options + "]");
+    out += (out.size() > 1 ? ",\n " : "\n ") + object.str();
+  }
+  fmt::print("{}\n]\n", out);
+}
+
+void print_described(const std::vector<Described>& all) {
+  const char* separator = "";
+  for (const Described& one : all) {
+    Table table{.columns = {{.title = "option"},
+                            {.title = "type"},
+                            {.title = "default", .align = Align::kLeft},
+                            {.title = "allowed"},
+                            {.title = "what it is"}}};
+    for (const OptionField& field : one.schema.fields())
+      table.add({field.field.name, field.type(), field.field.required ? std::string("required") : field.default_json(),
+                 field.range(), field.field.doc});
+    fmt::print("{}{}: {}\n{}", separator, one.name, one.doc, to_text(table, 140));
+    separator = "\n";
+  }
+}
+
+struct CatalogModel {
+  std::string name;
+  std::string doc;
+  std::int64_t length = 0;
+  ModelSpec spec;
+};
+
+// Every model below the folder, resolved with the bytes tokenizer where it leaves its vocabulary open.
+std::vector<CatalogModel> read_models(const Arguments& arguments, Diagnostics& diagnostics) {
+  if (!fs::is_directory(arguments.models))
+    throw Error(ErrorCode::kNotFound, fmt::format("no folder '{}'", escaped(arguments.models)))
+        .hint("expected a folder of model files; --models names it");
+  const std::int64_t vocabulary = open_tokenizer("bytes")->identity().vocabulary;
+  std::vector<CatalogModel> models;
+  std::vector<std::unique_ptr<ModelFile>> files;  // their settings must stay while the reader lives
+  ModelReader reader(diagnostics);
+  for (const std::string& name : model_names(arguments.models)) {
+    files.push_back(read_model_file(fs::path(arguments.models) / (name + ".toml"), name, diagnostics));
+    if (files.back() == nullptr) continue;
+    std::vector<const Setting*> settings;
+    overlay(settings, files.back()->settings);
+    std::optional<ModelSpec> spec =
+        reader.read(settings, {.name = fmt::format("model '{}'", name), .place = files.back()->place}, vocabulary);
+    const std::int64_t length = arguments.length > 0 ? arguments.length : files.back()->sequence_length;
+    if (spec) models.push_back({name, files.back()->doc, length, std::move(*spec)});
+  }
+  return models;
+}
+
+int show_models(const Arguments& arguments) {
+  Diagnostics diagnostics;
+  const std::vector<CatalogModel> models = read_models(arguments, diagnostics);
+  if (diagnostics.has_errors()) {
+    std::fputs(diagnostics.render().c_str(), stderr);
+    return kExitBadInput;
+  }
+  Table table{
+      .columns = {{.title = "model", .key = "name"},
+                  {.title = "parameters", .key = "parameters", .show = arguments.json ? Show::kExact : Show::kCount},
+                  {.title = "without emb.",
+                   .key = "parameters_without_embeddings",
+                   .show = arguments.json ? Show::kExact : Show::kCount},
+                  {.title = "forward", .unit = "FLOP/token", .key = "flops_per_token_forward", .show = Show::kCount},
+                  {.title = "training", .unit = "FLOP/token", .key = "flops_per_token_training", .show = Show::kCount},
+                  {.title = "at length", .unit = "tokens", .key = "sequence_length", .show = Show::kExact}}};
+  for (const CatalogModel& model : models) {
+    const double forward = model.spec.forward_flops(model.length);
+    table.add({model.name, model.spec.parameters(), model.spec.parameters_without_embeddings(), forward, 3 * forward,
+               model.length});
+  }
+  std::fputs((arguments.json ? to_json(table) + "\n" : to_text(table)).c_str(), stdout);
+  return kExitOk;
+}
+
+int show_commands(const CLI::App& app, bool json) {
+  Table table{.columns = {{.title = "command", .key = "name"}, {.title = "what it does", .key = "doc"}}};
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    table.add({command->get_name(), command->get_description()});
+  std::fputs((json ? to_json(table) + "\n" : to_text(table)).c_str(), stdout);
+  return kExitOk;
+}
+
+int run(const Arguments& arguments, const CLI::App& app) {
+  if (arguments.kind == "models") return show_models(arguments);
+  if (arguments.kind == "commands") return show_commands(app, arguments.json);
+  const std::vector<Described> all = arguments.kind == "mixers"  ? describe_mixers()
+                                     : arguments.kind == "tasks" ? describe_tasks()
+                                                                 : describe_sections();
+  if (arguments.json) {
+    print_described_json(all);
+  } else {
+    print_described(all);
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void register_catalog(CLI::App& app, const Globals&, Action& chosen) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command =
+      app.add_subcommand("catalog", "what a sweep can be made of: options with types, defaults and ranges");
+  command->add_option("KIND", arguments->kind, "models, mixers, tasks, sections or commands")
+      ->required()
+      ->check(CLI::IsMember({"models", "mixers", "tasks", "sections", "commands"}));
+  command->add_option("--models", arguments->models, "folder of model files")->capture_default_str();
+  command
+      ->add_option("--length", arguments->length,
+                   "tokens of context at which FLOPs are counted; default: each model's own")
+      ->check(CLI::Range(1, 1 << 26));
+  command->add_flag("--json", arguments->json, "for scripts");
+  command->footer("Example: mestre catalog mixers");
+  command->callback([arguments, &app, &chosen] { chosen = [arguments, &app] { return run(*arguments, app); }; });
+}
+
+}  // namespace mestre
