@@ -93,16 +93,19 @@ Decimals decimals_of(const Table& table, std::size_t column) {
   return most;
 }
 
+/// Three or four significant digits of the mean, as the column's intervals deserve; of a wide interval at most one
+/// decimal too many.
+int interval_decimals(const Interval& interval, int column) {
+  if (interval.mean == 0) return std::max(column, 0);
+  const int most = rounded_to_digits(interval.mean, kDigits).decimals;
+  const int own = interval.half_width > 0 ? deserved_decimals(interval.half_width) + 1 : most;
+  return std::max(0, std::clamp(column, std::min(most - 1, own), std::min(most, own)));
+}
+
 void show_interval(const Interval& interval, const Decimals& column, ShownCell& shown) {
-  if (!has_interval(interval)) {
-    shown.text = fixed(interval.mean, column.interval);
-    return;
-  }
-  int decimals = column.interval;
-  if (interval.half_width > 0) decimals = std::min(decimals, deserved_decimals(interval.half_width) + 1);
-  if (interval.mean != 0) decimals = std::min(decimals, rounded_to_digits(interval.mean, kDigits).decimals);
-  decimals = std::max(decimals, 0);
+  const int decimals = std::isfinite(interval.mean) ? interval_decimals(interval, column.interval) : 0;
   shown.text = fixed(interval.mean, decimals);
+  if (!has_interval(interval)) return;
   const std::string half = fmt::format("{:.{}f}", interval.half_width, decimals);
   // Where the mean's four digits end before the half-width begins, the half-width is shown all the same.
   const bool vanished = interval.half_width > 0 && std::strtod(half.c_str(), nullptr) == 0;

@@ -43,11 +43,13 @@ struct Range {
   [[nodiscard]] bool empty() const { return low > high; }
 };
 
-Range y_range(const std::vector<Series>& series) {
+/// On a logarithmic axis the ends of intervals that are not positive do not count.
+Range y_range(const std::vector<Series>& series, bool logarithmic) {
   Range range;
   for (const Series& one : series)
     for (const auto* values : {&one.y, &one.low, &one.high})
-      for (const double value : *values) range.add(value);
+      for (const double value : *values)
+        if (!logarithmic || value > 0) range.add(value);
   return range;
 }
 
@@ -100,7 +102,9 @@ bool has_interval(const Series& series) {
   return std::any_of(series.low.begin(), series.low.end(), [](double low) { return std::isfinite(low); });
 }
 
-void append_data(std::string& out, const Figure& figure) {
+/// `floor` is drawn for what lies below it: on a logarithmic axis an interval may reach down to where there is no
+/// logarithm.
+void append_data(std::string& out, const Figure& figure, double floor) {
   for (std::size_t i = 0; i < figure.series.size(); ++i) {
     const Series& series = figure.series[i];
     out += fmt::format("$series{} << end_of_data\n", i + 1);
@@ -108,7 +112,8 @@ void append_data(std::string& out, const Figure& figure) {
       // A point without an interval gets one of no height, so that bars and bands are drawn for the others.
       const double low = k < series.low.size() && std::isfinite(series.low[k]) ? series.low[k] : series.y[k];
       const double high = k < series.high.size() && std::isfinite(series.high[k]) ? series.high[k] : series.y[k];
-      out += fmt::format("{} {} {} {}\n", number(series.x[k]), number(series.y[k]), number(low), number(high));
+      out += fmt::format("{} {} {} {}\n", number(series.x[k]), number(series.y[k]), number(std::max(low, floor)),
+                         number(high));
     }
     out += "end_of_data\n";
   }
@@ -172,7 +177,9 @@ void append_axis(std::string& out, std::string_view name, const FigureAxis& axis
 }  // namespace
 
 bool wants_logarithm(const std::vector<Series>& series) {
-  const Range range = y_range(series);
+  Range range;
+  for (const Series& one : series)
+    for (const double value : one.y) range.add(value);
   return !range.empty() && range.low > 0 && range.high / range.low > kFarApart;
 }
 
@@ -191,7 +198,7 @@ std::string to_gnuplot(const Figure& figure) {
   Range x;
   for (const Series& series : figure.series)
     for (const double value : series.x) x.add(value);
-  const Range y = y_range(figure.series);
+  const Range y = y_range(figure.series, figure.y.logarithmic);
   std::string out = R"(# drawn by: gnuplot THIS-FILE > figure.svg
 set encoding utf8
 set terminal svg size 800,440 noenhanced font 'Helvetica,14' background rgb 'white' linewidth 1
@@ -207,7 +214,7 @@ set bars 1.5
            "set label 1 'no data' at graph 0.5,0.5 center\nset xrange [0:1]\nset yrange [0:1]\nplot NaN notitle\n";
   append_axis(out, "x", figure.x, x);
   append_axis(out, "y", figure.y, y);
-  append_data(out, figure);
+  append_data(out, figure, figure.y.logarithmic ? y.low / 10 : -std::numeric_limits<double>::infinity());
   append_plot(out, figure);
   return out;
 }

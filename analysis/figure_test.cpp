@@ -57,6 +57,16 @@ TEST_F(FigureTest, ANarrowLogarithmicAxisStillHasTicks) {
       << to_gnuplot(figure);
 }
 
+TEST_F(FigureTest, AnIntervalThatReachesBelowZeroIsCutOnALogarithmicAxis) {
+  Figure figure = two_series();
+  figure.series = {{.name = "a", .x = {256, 512}, .y = {6, 250}, .low = {-20, 240}, .high = {32, 260}}};
+  figure.y.logarithmic = wants_logarithm(figure.series);
+  EXPECT_TRUE(figure.y.logarithmic);
+  const FigureFiles files = write_figure(figure, stem("wide"));
+  if (files.problem.find("not installed") != std::string::npos) GTEST_SKIP() << files.problem;
+  EXPECT_EQ(files.problem, "");
+}
+
 TEST_F(FigureTest, SvgIsDrawnAndTheSameTwice) {
   const FigureFiles first = write_figure(two_series(), stem("first"));
   if (first.problem.find("not installed") != std::string::npos) GTEST_SKIP() << first.problem;

@@ -35,7 +35,7 @@ TEST(TableText, AlignsNumbersIntervalsAndMarks) {
 architecture   parameters      speed            256          1024
                             tokens/s
 Llama-2*             803K     21,340   5.70 ± 0.08    249.0 ± 3.2
-Samba               1.30M      9,340   5.61 ± 0.12†     6.2
+Samba               1.30M      9,340   5.61 ± 0.12†    6.20
 Mamba                   –          –      –               –
 * baseline
 † 2 of 3 seeds

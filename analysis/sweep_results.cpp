@@ -1,0 +1,265 @@
+#include "analysis/sweep_results.h"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+#include <unordered_map>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "core/base/diagnostics.h"
+#include "core/base/error.h"
+#include "store/query.h"
+
+namespace mestre {
+namespace {
+
+using nlohmann::json;
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+std::string text_of(const SqlValue& value) {
+  const auto* text = std::get_if<std::string>(&value);
+  return text == nullptr ? std::string() : *text;
+}
+
+std::optional<double> number_of(const SqlValue& value) {
+  if (const auto* whole = std::get_if<std::int64_t>(&value)) return static_cast<double>(*whole);
+  if (const auto* number = std::get_if<double>(&value)) return *number;
+  if (const auto* text = std::get_if<std::string>(&value)) {
+    if (*text == "inf") return std::numeric_limits<double>::infinity();
+    if (*text == "-inf") return -std::numeric_limits<double>::infinity();
+    if (*text == "nan") return kNaN;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::int64_t> whole_of(const SqlValue& value) {
+  const std::optional<double> number = number_of(value);
+  if (!number) return std::nullopt;
+  return static_cast<std::int64_t>(*number);
+}
+
+QueryTable ask(Database& database, std::string_view sql, const std::string& sweep) {
+  const SqlValue parameters[] = {sweep};
+  return query_table(database, sql, parameters, {.rows = std::numeric_limits<std::int64_t>::max()});
+}
+
+Error unknown_sweep(Database& database, const std::string& asked) {
+  std::vector<std::string> names;
+  for (const auto& row : query_table(database, "SELECT sweep FROM sweeps ORDER BY recorded_at DESC", {}).rows)
+    names.push_back(text_of(row[0]));
+  Error error(ErrorCode::kNotFound,
+              fmt::format("the store '{}' has no sweep '{}'", database.path().native(), escaped(asked)));
+  if (names.empty()) return std::move(error).hint("it has none yet: run one with 'mestre run FILE'");
+  return std::move(error).hint(expected_one_of(asked, names));
+}
+
+struct Head {
+  json axes;
+  json baseline;
+};
+
+Head read_head(Database& database, SweepResults& results) {
+  const QueryTable table =
+      ask(database, "SELECT question, file, axes, baseline FROM sweeps WHERE sweep = ?1", results.name);
+  if (table.rows.empty()) throw unknown_sweep(database, results.name);
+  const auto& row = table.rows.front();
+  results.question = text_of(row[0]);
+  results.file = text_of(row[1]);
+  Head head{.axes = json::parse(text_of(row[2])), .baseline = json::parse(text_of(row[3]))};
+  for (std::size_t i = 0; i < head.axes.size(); ++i) {
+    results.axes.push_back(head.axes[i].at("name").get<std::string>());
+    if (!head.axes[i].value("replicates", false)) results.row_axes.push_back(i);
+  }
+  return head;
+}
+
+void read_cells(Database& database, SweepResults& results) {
+  const QueryTable table = ask(database, R"(
+      SELECT runs.cell, runs.labels, runs.state, runs.job, jobs.estimate ->> '$.parameters', metrics ->> '$.train.tokens_per_second',
+             metrics ->> '$.train.loss',
+             (options ->> '$.train.sequence_length') * (options ->> '$.train.sequences_per_step'),
+             (SELECT jobs.last_cause FROM run_jobs JOIN jobs USING (job)
+                WHERE run_jobs.sweep = runs.sweep AND run_jobs.cell = runs.cell AND jobs.state = 'failed' LIMIT 1),
+             jobs.state
+      FROM runs JOIN jobs USING (job) WHERE runs.sweep = ?1 ORDER BY runs.number)",
+                               results.name);
+  for (const auto& row : table.rows) {
+    CellResults cell;
+    cell.name = text_of(row[0]);
+    cell.state = text_of(row[2]);
+    cell.train_job = text_of(row[3]);
+    cell.cause = text_of(row[8]);
+    const json labels = json::parse(text_of(row[1]));
+    for (const std::string& axis : results.axes) cell.labels.push_back(labels.value(axis, ""));
+    cell.parameters = whole_of(row[4]);
+    cell.tokens_per_step = number_of(row[7]).value_or(0);
+    if (text_of(row[9]) == "done") {
+      cell.tokens_per_second = number_of(row[5]);
+      cell.final_loss = number_of(row[6]);
+    }
+    results.cells.push_back(std::move(cell));
+  }
+}
+
+bool is_baseline(const SweepResults& results, const CellResults& cell, const json& baseline) {
+  if (baseline.empty()) return false;
+  for (const auto& [axis, label] : baseline.items()) {
+    const auto found = std::find(results.axes.begin(), results.axes.end(), axis);
+    if (found == results.axes.end() ||
+        cell.labels[static_cast<std::size_t>(found - results.axes.begin())] != label.get<std::string>())
+      return false;
+  }
+  return true;
+}
+
+std::string title_of(const SweepResults& results, const std::vector<std::string>& labels) {
+  std::string title;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i].empty()) continue;
+    if (title.empty())
+      title = labels[i];
+    else
+      title += fmt::format(", {}={}", results.axes[results.row_axes[i]], labels[i]);
+  }
+  return title.empty() ? results.name : title;
+}
+
+void group_into_rows(SweepResults& results, const json& baseline) {
+  std::map<std::vector<std::string>, std::size_t> rows;
+  for (std::size_t i = 0; i < results.cells.size(); ++i) {
+    std::vector<std::string> labels;
+    for (const std::size_t axis : results.row_axes) labels.push_back(results.cells[i].labels[axis]);
+    const auto [row, is_new] = rows.try_emplace(labels, results.rows.size());
+    if (is_new)
+      results.rows.push_back({.labels = labels,
+                              .title = title_of(results, labels),
+                              .baseline = is_baseline(results, results.cells[i], baseline),
+                              .cells = {}});
+    results.rows[row->second].cells.push_back(i);
+  }
+}
+
+void read_perplexities(Database& database, SweepResults& results) {
+  std::vector<std::string> order;  // of the evaluations, as the cells list them
+  std::map<std::string, std::set<std::int64_t>> lengths;
+  const auto note = [&](const std::string& evaluation, std::int64_t length) {
+    if (!lengths.contains(evaluation)) order.push_back(evaluation);
+    lengths[evaluation].insert(length);
+  };
+  const QueryTable wanted = ask(database, R"(
+      SELECT DISTINCT run_jobs.name, length.value FROM run_jobs JOIN jobs USING (job), json_each(jobs.spec, '$.options.lengths') AS length
+      WHERE run_jobs.sweep = ?1 AND run_jobs.kind = 'evaluate' AND jobs.spec ->> '$.task' = 'perplexity' ORDER BY 1, 2)",
+                                results.name);
+  for (const auto& row : wanted.rows) note(text_of(row[0]), whole_of(row[1]).value_or(0));
+
+  std::unordered_map<std::string, CellResults*> cells;
+  for (CellResults& cell : results.cells) cells.emplace(cell.name, &cell);
+  const QueryTable measured = ask(database, R"(
+      SELECT run_jobs.cell, run_jobs.name, measurements.axes ->> '$.length', coalesce(measurements.value, measurements.non_finite)
+      FROM run_jobs JOIN measurements USING (job)
+      JOIN attempts ON attempts.job = measurements.job AND attempts.attempt = measurements.attempt AND attempts.outcome = 'finished'
+      WHERE run_jobs.sweep = ?1 AND run_jobs.state = 'done' AND measurements.name = 'perplexity')",
+                                  results.name);
+  for (const auto& row : measured.rows) {
+    const std::optional<std::int64_t> length = whole_of(row[2]);
+    const std::optional<double> value = number_of(row[3]);
+    const auto cell = cells.find(text_of(row[0]));
+    if (!length || !value || cell == cells.end()) continue;
+    note(text_of(row[1]), *length);
+    cell->second->perplexity[{text_of(row[1]), *length}] = *value;
+  }
+  for (const std::string& name : order)
+    results.evaluations.push_back({.name = name, .lengths = {lengths[name].begin(), lengths[name].end()}});
+}
+
+/// {"mestre":"0.1.0","torch":"2.11.0"} as "mestre 0.1.0, torch 2.11.0"; ["cpu"] as "cpu".
+std::string listed(const std::string& json_text) {
+  std::string out;
+  const json members = json::parse(json_text);
+  for (const auto& [key, value] : members.items()) {
+    const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    const bool named = key.find_first_not_of("0123456789") != std::string::npos;
+    out += fmt::format("{}{}{}", out.empty() ? "" : ", ", named ? key + " " : "", text);
+  }
+  return out;
+}
+
+void read_provenance(Database& database, SweepResults& results) {
+  const QueryTable table = ask(database, R"(
+      SELECT run_jobs.job, run_jobs.kind, run_jobs.name, run_jobs.cell, attempts.attempt, attempts.git_commit, attempts.git_dirty, attempts.host,
+             attempts.devices, attempts.versions, attempts.started_at, attempts.ended_at
+      FROM run_jobs JOIN attempts USING (job) JOIN runs ON runs.sweep = run_jobs.sweep AND runs.cell = run_jobs.cell
+      WHERE run_jobs.sweep = ?1 AND run_jobs.state = 'done' AND attempts.outcome = 'finished'
+      ORDER BY runs.number, run_jobs.kind DESC, run_jobs.name, attempts.attempt)",
+                               results.name);
+  std::set<std::string> seen;
+  for (const auto& row : table.rows) {
+    if (!seen.insert(text_of(row[0])).second) continue;
+    results.provenance.push_back({.job = text_of(row[0]),
+                                  .kind = text_of(row[1]),
+                                  .name = text_of(row[2]),
+                                  .cell = text_of(row[3]),
+                                  .attempt = whole_of(row[4]).value_or(0),
+                                  .commit = text_of(row[5]),
+                                  .dirty = whole_of(row[6]).value_or(0) != 0,
+                                  .host = text_of(row[7]),
+                                  .devices = listed(text_of(row[8])),
+                                  .versions = listed(text_of(row[9])),
+                                  .started_at = number_of(row[10]).value_or(0),
+                                  .ended_at = number_of(row[11]).value_or(0)});
+  }
+}
+
+fs::path normal(const fs::path& path) {
+  return fs::absolute(path).lexically_normal();
+}
+
+}  // namespace
+
+std::vector<const CellResults*> SweepResults::unfinished() const {
+  std::vector<const CellResults*> missing;
+  for (const CellResults& cell : cells)
+    if (cell.state != "done") missing.push_back(&cell);
+  return missing;
+}
+
+SweepResults read_sweep(Database& database, const std::string& sweep) {
+  SweepResults results;
+  results.name = sweep;
+  const Head head = read_head(database, results);
+  read_cells(database, results);
+  group_into_rows(results, head.baseline);
+  read_perplexities(database, results);
+  read_provenance(database, results);
+  return results;
+}
+
+std::string resolve_sweep(Database& database, const std::string& name_or_file) {
+  const QueryTable table = query_table(database, "SELECT sweep, file FROM sweeps ORDER BY recorded_at DESC");
+  for (const auto& row : table.rows)
+    if (text_of(row[0]) == name_or_file) return name_or_file;
+  for (const auto& row : table.rows)
+    if (normal(text_of(row[1])) == normal(name_or_file)) return text_of(row[0]);
+  throw unknown_sweep(database, name_or_file);
+}
+
+std::map<std::string, Curve> read_curves(Database& database, const std::string& sweep, const std::string& name) {
+  std::map<std::string, Curve> curves;
+  const auto on_row = [&](std::span<const SqlValue> row) {
+    Curve& curve = curves[text_of(row[0])];
+    curve.steps.push_back(number_of(row[1]).value_or(0));
+    curve.values.push_back(number_of(row[2]).value_or(kNaN));
+  };
+  const SqlValue parameters[] = {sweep, name};
+  run_query(
+      database, R"(
+      SELECT job, step, value FROM curves
+      WHERE name = ?2 AND job IN (SELECT job FROM run_jobs WHERE sweep = ?1 AND kind = 'train' AND state = 'done') ORDER BY job, step)",
+      [](std::span<const std::string>) {}, on_row, {.rows = std::numeric_limits<std::int64_t>::max()}, parameters);
+  return curves;
+}
+
+}  // namespace mestre
