@@ -1,0 +1,70 @@
+#include "runners/cli/dispatch.h"
+
+#include <csignal>
+#include <cstdio>
+
+#include "runners/cli/plan_context.h"
+#include "runners/coordinator_lock.h"
+#include "runners/local/local_runner.h"
+#include "store/database.h"
+
+namespace mestre {
+namespace {
+
+std::atomic<Scheduler*> stoppable = nullptr;
+static_assert(std::atomic<Scheduler*>::is_always_lock_free);
+
+void stop_on_signal(int) {
+  if (Scheduler* scheduler = stoppable.load()) scheduler->stop();
+}
+
+// Ctrl-C and a polite kill end the loop, not the process; a second one ends the process as always.
+class StopOnSignal {
+ public:
+  explicit StopOnSignal(Scheduler& scheduler) {
+    stoppable = &scheduler;
+    struct sigaction action {};
+    action.sa_handler = stop_on_signal;
+    action.sa_flags = static_cast<int>(SA_RESETHAND);  // and no SA_RESTART: a waiting poll returns
+    ::sigaction(SIGINT, &action, nullptr);
+    ::sigaction(SIGTERM, &action, nullptr);
+  }
+  ~StopOnSignal() {
+    std::signal(SIGINT, SIG_DFL);
+    std::signal(SIGTERM, SIG_DFL);
+    stoppable = nullptr;
+  }
+  StopOnSignal(const StopOnSignal&) = delete;
+  StopOnSignal& operator=(const StopOnSignal&) = delete;
+};
+
+}  // namespace
+
+std::optional<std::vector<Plan>> plan_files(const std::vector<std::string>& files, const Globals& globals) {
+  const PlanContext context = plan_context(globals);
+  Diagnostics diagnostics;
+  std::vector<Plan> plans;
+  for (const std::string& file : files)
+    if (std::optional<Plan> plan = plan_sweep(file, context, diagnostics)) plans.push_back(std::move(*plan));
+  std::fputs(diagnostics.render().c_str(), stderr);
+  if (diagnostics.has_errors() || plans.size() != files.size()) return std::nullopt;
+  return plans;
+}
+
+DispatchResult dispatch(const std::vector<Plan>& plans, const Globals& globals, const DispatchOptions& options,
+                        RunObserver& observer) {
+  const Workspace workspace{fs::absolute(globals.workspace).lexically_normal()};  // workers may start elsewhere
+  const CoordinatorLock lock = CoordinatorLock::acquire(workspace);
+  Database database = Database::open_for_writing(globals.database_path());
+  LocalRunner runner(workspace, find_worker(), options.slots);
+  const SchedulerSettings settings{.workspace = workspace,
+                                   .data_root = globals.data_root,
+                                   .retry_failed = options.retry_failed,
+                                   .only = options.only};
+  Scheduler scheduler(settings, plans, database, runner, observer);
+  const StopOnSignal guard(scheduler);
+  const bool all_done = scheduler.run();
+  return {.all_done = all_done, .interrupted = scheduler.was_stopped() && !all_done, .started = scheduler.started()};
+}
+
+}  // namespace mestre

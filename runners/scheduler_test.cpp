@@ -1,0 +1,239 @@
+#include "runners/scheduler.h"
+
+#include <unistd.h>
+
+#include <deque>
+
+#include <gtest/gtest.h>
+
+#include "core/base/error.h"
+#include "core/journal/attempt.h"
+#include "core/journal/writer.h"
+#include "core/mixers/mlp/options.h"
+#include "core/spec/job.h"
+#include "core/tasks/perplexity/options.h"
+#include "runners/coordinator_lock.h"
+
+namespace mestre {
+namespace {
+
+// Carries out each task at once, as its script says; the next wait() reports its end.
+class FakeRunner final : public Runner {
+ public:
+  explicit FakeRunner(Workspace workspace) : workspace_(std::move(workspace)) {}
+
+  [[nodiscard]] std::string_view name() const override { return "local"; }
+  [[nodiscard]] int slots() const override { return slots_; }
+  [[nodiscard]] int free_slots() const override { return slots_ - static_cast<int>(running_.size()); }
+  bool adopt(const Task& task) override {
+    if (!alive_.contains(task.job)) return false;
+    running_.push_back(task.job);
+    return true;
+  }
+
+  void start(std::string_view token, const Task& task) override {
+    EXPECT_TRUE(fs::exists(workspace_.submission(token) / "tasks.tsv")) << "the intent comes first";
+    EXPECT_EQ(read_launch(task.folder).token, token);
+    started.push_back(task.job);
+    tokens.push_back(std::string(token));
+    running_.push_back(task.job);
+    const std::string what = script[task.job].empty() ? "finish" : script[task.job].front();
+    if (!script[task.job].empty()) script[task.job].pop_front();
+    if (what == "vanish") return;
+    const Claim claim = claim_attempt(task.folder, std::string(token));
+    ASSERT_TRUE(claim.attempt);
+    JournalWriter journal(claim.attempt->folder / "journal.jsonl");
+    journal.started(task.job, claim.attempt->number, nullptr, 10);
+    if (what == "finish") journal.finished({});
+    if (what == "diverge") journal.failed(Cause::kDiverged, "loss is not finite at step 3");
+  }
+
+  std::vector<EndedTask> wait(std::chrono::milliseconds) override {
+    std::vector<EndedTask> ended;
+    for (const std::string& job : running_) ended.push_back({.job = job, .how = "killed by signal 9 (Killed)"});
+    running_.clear();
+    return ended;
+  }
+
+  std::unordered_map<std::string, std::deque<std::string>> script;  // what each attempt of a job does; then they finish
+  std::unordered_set<std::string> alive_;
+  std::vector<std::string> started;
+  std::vector<std::string> tokens;
+  int slots_ = 1;
+
+ private:
+  Workspace workspace_;
+  std::vector<std::string> running_;
+};
+
+class Recorder final : public RunObserver {
+ public:
+  void job_started(std::string_view, const fs::path&) override {}
+  void job_ended(const JobEnd& end) override { ends.push_back(end); }
+  void problem(std::string_view message) override { problems.emplace_back(message); }
+  void tick(const RunSnapshot& snapshot) override { last = snapshot; }
+  std::vector<JobEnd> ends;
+  std::vector<std::string> problems;
+  RunSnapshot last;
+};
+
+TrainJob train_job(std::int64_t seed) {
+  TrainJob job;
+  job.model.options.width = 8;
+  job.model.options.layers = {"mlp"};
+  auto mlp = std::make_unique<MlpOptions>();
+  mlp->intermediate = 16;
+  job.model.instances.emplace("mlp", std::move(mlp));
+  job.train.seed_init = seed;
+  job.data = {.digest = "d1", .tokenizer = "bytes", .tokenizer_version = 1, .vocabulary = 257};
+  return job;
+}
+
+class SchedulerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "mestre-scheduler-XXXXXX").native();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    workspace_.root = pattern;
+    database_.emplace(Database::open_for_writing(workspace_.database()));
+    plan_ = {.name = "sweep",
+             .file = "sweep.toml",
+             .axes = {{.name = "seed", .labels = {"1", "2", "3"}}},
+             .data = {{"d1", "a.manifest"}}};
+    for (int seed = 1; seed <= 3; ++seed) add_cell(seed);
+  }
+  void TearDown() override {
+    database_.reset();
+    fs::remove_all(workspace_.root);
+  }
+
+  void add_cell(int seed) {
+    const std::string train = canonical_spec(train_job(seed));
+    EvaluateJob evaluate{
+        .checkpoint_job = job_id(train), .task = std::make_unique<PerplexityOptions>(), .data = train_job(seed).data};
+    const std::string perplexity = canonical_spec(Job(std::move(evaluate)));
+    const std::size_t first = plan_.jobs.size();
+    // The seeds are to run in descending order, against the order of the plan.
+    plan_.jobs.push_back(
+        {.id = job_id(train), .kind = "train", .name = "train", .spec = train, .speed_key = "k", .priority = -seed});
+    plan_.jobs.push_back({.id = job_id(perplexity),
+                          .kind = "evaluate",
+                          .name = "perplexity",
+                          .spec = perplexity,
+                          .needs = {first},
+                          .speed_key = "k",
+                          .priority = -seed});
+    plan_.cells.push_back({.labels = {std::to_string(seed)},
+                           .name = "seed=" + std::to_string(seed),
+                           .jobs = {first, first + 1},
+                           .options = "{}"});
+  }
+
+  bool run(FakeRunner& runner) {
+    Scheduler scheduler({.workspace = workspace_, .data_root = "/data"}, {&plan_, 1}, *database_, runner, recorder_);
+    return scheduler.run();
+  }
+  const std::string& train_of(int seed) const { return plan_.jobs[static_cast<std::size_t>(seed - 1) * 2].id; }
+  const std::string& evaluate_of(int seed) const { return plan_.jobs[static_cast<std::size_t>(seed - 1) * 2 + 1].id; }
+
+  Workspace workspace_;
+  std::optional<Database> database_;
+  Plan plan_;
+  Recorder recorder_;
+};
+
+TEST_F(SchedulerTest, RunsByPriorityWithEvaluationBehindItsTraining) {
+  FakeRunner runner(workspace_);
+  EXPECT_TRUE(run(runner));
+  EXPECT_EQ(runner.started, (std::vector<std::string>{train_of(3), evaluate_of(3), train_of(2), evaluate_of(2),
+                                                      train_of(1), evaluate_of(1)}));
+  EXPECT_EQ(recorder_.last.cells_done, 3);
+  EXPECT_EQ(recorder_.ends.front().name, "seed=3 train");
+}
+
+TEST_F(SchedulerTest, AFinishedSweepStartsNothing) {
+  FakeRunner first(workspace_);
+  ASSERT_TRUE(run(first));
+  FakeRunner second(workspace_);
+  EXPECT_TRUE(run(second));
+  EXPECT_TRUE(second.started.empty());
+}
+
+TEST_F(SchedulerTest, AKilledAttemptIsFollowedByAnotherUnderANewToken) {
+  FakeRunner runner(workspace_);
+  runner.script[train_of(2)] = {"die", "vanish"};
+  EXPECT_TRUE(run(runner));
+  EXPECT_EQ(std::count(runner.started.begin(), runner.started.end(), train_of(2)), 3);
+  std::unordered_set<std::string> tokens;
+  for (std::size_t i = 0; i < runner.started.size(); ++i)
+    if (runner.started[i] == train_of(2)) tokens.insert(runner.tokens[i]);
+  EXPECT_EQ(tokens.size(), 3U);
+  EXPECT_EQ(Ledger(*database_).state_of(train_of(2)), JobState::kDone);
+}
+
+TEST_F(SchedulerTest, TheBudgetEnds) {
+  FakeRunner runner(workspace_);
+  runner.script[train_of(1)] = std::deque<std::string>(50, "die");
+  EXPECT_FALSE(run(runner));
+  EXPECT_EQ(std::count(runner.started.begin(), runner.started.end(), train_of(1)), retry_budget("") + 1);
+  EXPECT_EQ(Ledger(*database_).state_of(train_of(1)), JobState::kFailed);
+  // A new run may try again what died by no fault of its own.
+  runner.script[train_of(1)].clear();
+  EXPECT_TRUE(run(runner));
+}
+
+TEST_F(SchedulerTest, ADivergedTrainingIsNotRepeatedAndHoldsUpOnlyItsOwn) {
+  FakeRunner runner(workspace_);
+  runner.script[train_of(3)] = {"diverge"};
+  EXPECT_FALSE(run(runner));
+  EXPECT_EQ(std::count(runner.started.begin(), runner.started.end(), train_of(3)), 1);
+  EXPECT_EQ(std::count(runner.started.begin(), runner.started.end(), evaluate_of(3)), 0);
+  EXPECT_EQ(runner.started.size(), 5U);
+  EXPECT_EQ(recorder_.ends.front().reason, "diverged: loss is not finite at step 3");
+  EXPECT_FALSE(run(runner)) << "its own fault: a new run does not try again by itself";
+  EXPECT_EQ(runner.started.size(), 5U);
+}
+
+TEST_F(SchedulerTest, ALivingAttemptOfAnEarlierCoordinatorIsAdoptedNotRepeated) {
+  FakeRunner runner(workspace_);
+  const fs::path folder = workspace_.job(train_of(1));
+  fs::create_directories(folder);
+  write_file_atomically(folder / "job.json", plan_.jobs[0].spec + "\n");
+  write_file_atomically(folder / "launch.json",
+                        to_json(Launch{.token = "earlier", .data_root = "/data", .data = "a.manifest"}));
+  const Claim claim = claim_attempt(folder, "earlier");
+  JournalWriter journal(claim.attempt->folder / "journal.jsonl");
+  journal.started(train_of(1), 1, nullptr, 10);
+  journal.finished({});
+  runner.alive_ = {train_of(1)};
+  EXPECT_TRUE(run(runner));
+  EXPECT_EQ(std::count(runner.started.begin(), runner.started.end(), train_of(1)), 0);
+  EXPECT_EQ(Ledger(*database_).state_of(train_of(1)), JobState::kDone);
+}
+
+TEST_F(SchedulerTest, OnlyTheNamedJobsRun) {
+  FakeRunner runner(workspace_);
+  Scheduler scheduler({.workspace = workspace_, .data_root = "/data", .only = {train_of(2), evaluate_of(2)}},
+                      {&plan_, 1}, *database_, runner, recorder_);
+  EXPECT_TRUE(scheduler.run());
+  EXPECT_EQ(runner.started, (std::vector<std::string>{train_of(2), evaluate_of(2)}));
+  EXPECT_EQ(Ledger(*database_).cells("sweep").size(), 3U) << "the sweep is recorded whole";
+}
+
+TEST_F(SchedulerTest, OneCoordinatorPerWorkspace) {
+  std::optional<CoordinatorLock> first = CoordinatorLock::acquire(workspace_);
+  EXPECT_FALSE(CoordinatorLock::try_acquire(workspace_));
+  try {
+    (void)CoordinatorLock::acquire(workspace_);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kBusy);
+    EXPECT_NE(std::string(error.what()).find("process " + std::to_string(::getpid())), std::string::npos)
+        << error.what();
+  }
+  first.reset();
+  EXPECT_TRUE(CoordinatorLock::try_acquire(workspace_));
+}
+
+}  // namespace
+}  // namespace mestre
