@@ -97,9 +97,9 @@ std::optional<double> parse_quantity(std::string_view text, Unit unit) {
 }
 
 std::optional<std::int64_t> parse_integer_quantity(std::string_view text, Unit unit) {
-  constexpr double kLargestExact = 9007199254740992.0;  // 2^53: beyond it a double no longer counts
+  constexpr double kLargestExact = 9007199254740992.0;  // 2^53: from there a double no longer counts
   const std::optional<double> value = parse_quantity(text, unit);
-  if (!value || std::abs(*value) > kLargestExact || *value != std::floor(*value)) return std::nullopt;
+  if (!value || std::abs(*value) >= kLargestExact || *value != std::floor(*value)) return std::nullopt;
   return static_cast<std::int64_t>(*value);
 }
 

@@ -4,79 +4,151 @@
 #include "core/mixers/attention/options.h"
 #include "core/mixers/mamba/options.h"
 #include "core/mixers/mlp/options.h"
+#include "core/mixers/registry.h"
 #include "core/spec/job.h"
 #include "core/tasks/perplexity/options.h"
 
 namespace mestre {
 namespace {
 
-TrainJob samba() {
-  TrainJob job;
-  job.model.options.width = 1536;
-  job.model.options.vocabulary = 32000;
-  job.model.options.layers = {"mamba", "mlp", "swa", "mlp"};
-  job.model.options.repeat = 6;
-  auto attention = std::make_unique<AttentionOptions>();
-  attention->heads = 12;
-  attention->window = 2048;
+ModelSpec small_samba() {
+  ModelSpec model;
+  model.options.width = 64;
+  model.options.layers = {"mamba", "mlp", "swa", "mlp"};
+  model.options.repeat = 2;
+  auto swa = std::make_unique<AttentionOptions>();
+  swa->heads = 2;
+  swa->window = 16;
   auto mlp = std::make_unique<MlpOptions>();
-  mlp->intermediate = 4096;
-  job.model.instances.emplace("mamba", std::make_unique<MambaOptions>());
-  job.model.instances.emplace("swa", std::move(attention));
-  job.model.instances.emplace("mlp", std::move(mlp));
-  job.model.resolve(32000);
-  job.train.tokens = 1000;
-  job.train.sequence_length = 10;
-  job.train.sequences_per_step = 3;
-  job.data = {.digest = "d", .tokenizer = "bytes", .tokenizer_version = 1, .vocabulary = 257};
+  mlp->intermediate = 96;
+  model.instances["mamba"] = std::make_unique<MambaOptions>();
+  model.instances["swa"] = std::move(swa);
+  model.instances["mlp"] = std::move(mlp);
+  model.resolve(257);
+  return model;
+}
+
+DataIdentity corpus() {
+  return {.digest = std::string(32, 'a'), .tokenizer = "bytes", .tokenizer_version = 1, .vocabulary = 257};
+}
+
+Job train_job() {
+  TrainJob job{.model = small_samba(), .train = {}, .data = corpus()};
+  job.train.tokens = 4096;
+  job.train.sequence_length = 64;
+  job.train.sequences_per_step = 4;
   return job;
 }
 
-TEST(Model, TheStudysSambaHas421MParameters) {
-  EXPECT_EQ(samba().model.parameters(), 421'793'280);
-  EXPECT_EQ(samba().model.parameters() - samba().model.parameters_without_embeddings(), 32000 * 1536);
+Job evaluate_job() {
+  EvaluateJob job{
+      .checkpoint_job = std::string(32, 'b'), .task = std::make_unique<PerplexityOptions>(), .data = corpus()};
+  static_cast<PerplexityOptions&>(*job.task).lengths = {64, 128};
+  return job;
 }
 
-TEST(Model, VisibleKeysCountTheMask) {
-  AttentionOptions attention;
-  attention.window = 3;
-  // 1, 2, 3, 3, 3 keys
-  EXPECT_DOUBLE_EQ(attention.mean_visible_keys(5), 12.0 / 5);
-  attention.window = 0;
-  EXPECT_DOUBLE_EQ(attention.mean_visible_keys(5), 3);
+TEST(Job, ReadsBackWhatItWrote) {
+  for (const Job& job : {train_job(), evaluate_job()}) {
+    const std::string spec = canonical_spec(job);
+    EXPECT_EQ(canonical_spec(parse_job(spec)), spec);
+    EXPECT_EQ(job_id(spec).size(), 32U);
+  }
 }
 
-TEST(Train, StepsCoverTheBudget) {
-  EXPECT_EQ(samba().train.tokens_per_step(), 30);
-  EXPECT_EQ(samba().train.steps(), 34);
+TEST(Job, IdentityIsFrozen) {
+  // Finished work is found by these ids. A change here throws away the results of every user.
+  EXPECT_EQ(
+      canonical_spec(evaluate_job()),
+      R"({"checkpoint":{"job":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"},"data":{"digest":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","tokenizer":"bytes",)"
+      R"("tokenizer_version":1,"vocabulary":257},"format":1,"kind":"evaluate","options":{"blocks":0,"lengths":[64,128]},"task":"perplexity",)"
+      R"("versions":{"perplexity":1}})");
+  EXPECT_EQ(
+      canonical_spec(train_job()).substr(0, 150),
+      R"({"data":{"digest":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","tokenizer":"bytes","tokenizer_version":1,"vocabulary":257},"format":1,"kind":"train","model":{"i)");
 }
 
-TEST(Job, ReadsBackToTheSameBytes) {
-  const std::string train = canonical_spec(Job(samba()));
-  EXPECT_EQ(canonical_spec(parse_job(train)), train);
-  EvaluateJob evaluate{
-      .checkpoint_job = job_id(train), .task = std::make_unique<PerplexityOptions>(), .data = samba().data};
-  static_cast<PerplexityOptions&>(*evaluate.task).lengths = {256, 512};
-  const std::string text = canonical_spec(Job(std::move(evaluate)));
-  EXPECT_EQ(canonical_spec(parse_job(text)), text);
+void expect_refused(const std::string& spec, const std::string& part) {
+  try {
+    (void)parse_job(spec);
+    FAIL() << "accepted: " << spec;
+  } catch (const Error& error) {
+    EXPECT_NE(error.message().find(part), std::string::npos) << error.message();
+  }
 }
 
-TEST(Job, WhatIsWrongIsNamed) {
-  const std::string train = canonical_spec(Job(samba()));
-  const auto message = [](std::string text, const std::string& what, const std::string& by) {
-    text.replace(text.find(what), what.size(), by);
-    try {
-      (void)parse_job(text);
-    } catch (const Error& error) {
-      return std::string(error.what());
+std::string replaced(std::string text, const std::string& what, const std::string& by) {
+  const std::size_t at = text.find(what);
+  EXPECT_NE(at, std::string::npos);
+  return text.replace(at, what.size(), by);
+}
+
+TEST(Job, SaysWhatIsWrongWithASpec) {
+  const std::string good = canonical_spec(train_job());
+  expect_refused("", "cannot be read");
+  expect_refused("[]", "the spec");
+  expect_refused(replaced(good, "\"kind\":\"train\"", "\"kind\":\"dance\""), "dance");
+  expect_refused(replaced(good, "\"format\":1", "\"format\":99"), "format 99");
+  expect_refused(replaced(good, "\"width\":64", "\"width\":\"64\""), "width");
+  expect_refused(replaced(good, ",\"width\":64", ""), "width");
+  expect_refused(replaced(good, "\"width\":64", "\"width\":64,\"depth\":3"), "depth");
+  expect_refused(replaced(good, "\"type\":\"mlp\"", "\"type\":\"mlq\""), "mlq");
+  expect_refused(replaced(good, "\"mamba\":1", "\"mamba\":2"), "versions");
+}
+
+TEST(Model, CountsItsParametersByHand) {
+  // Per layer: the norm's 64, then what the mixer's README says.
+  const std::int64_t attention = 4 * 64 * 64;
+  const std::int64_t mlp = 3 * 64 * 96;
+  const std::int64_t e = 128;
+  const std::int64_t mamba = 64 * 2 * e + (e * 4 + e) + e * (4 + 2 * 16) + (4 * e + e) + (e * 16 + e) + e * 64;
+  const ModelSpec model = small_samba();
+  EXPECT_EQ(model.parameters_without_embeddings(), 2 * (attention + mamba + 2 * mlp + 4 * 64) + 64);
+  EXPECT_EQ(model.parameters(), model.parameters_without_embeddings() + 257 * 64);
+  ModelSpec untied = model;
+  untied.options.tied_head = false;
+  EXPECT_EQ(untied.parameters(), model.parameters() + 257 * 64);
+}
+
+TEST(Attention, CountsThePairsThatTheMaskLeaves) {
+  AttentionOptions options;
+  options.heads = 1;
+  for (const std::int64_t window : {0, 1, 3, 7, 100}) {
+    options.window = window;
+    for (const std::int64_t length : {1, 2, 3, 8, 50}) {
+      std::int64_t pairs = 0;
+      for (std::int64_t t = 0; t < length; ++t) pairs += window > 0 ? std::min(window, t + 1) : t + 1;
+      EXPECT_DOUBLE_EQ(options.mean_visible_keys(length), static_cast<double>(pairs) / static_cast<double>(length))
+          << window << " " << length;
     }
-    return std::string("nothing");
-  };
-  EXPECT_NE(message(train, "\"beta1\"", "\"beta3\"").find("beta1"), std::string::npos);
-  EXPECT_NE(message(train, "\"width\":1536", "\"width\":\"x\"").find("model.options.width is not a whole number"),
-            std::string::npos);
-  EXPECT_NE(message(train, "\"sampler\":1", "\"sampler\":2").find("versions"), std::string::npos);
-  EXPECT_NE(message(train, "\"format\":1", "\"format\":9").find("format 9"), std::string::npos);
+  }
+}
+
+TEST(Attention, ReportsHeadsThatDoNotFit) {
+  AttentionOptions options;
+  options.heads = 5;
+  std::vector<std::string> fields;
+  const auto note = [&](std::string_view field, const std::string&, const std::string&) { fields.emplace_back(field); };
+  options.check({.width = 96, .vocabulary = 257}, note);
+  EXPECT_EQ(fields, std::vector<std::string>{"heads"});
+  options.heads = 6;
+  options.kv_heads = 4;
+  fields.clear();
+  options.check({.width = 96, .vocabulary = 257}, note);
+  EXPECT_EQ(fields, std::vector<std::string>{"kv_heads"});
+}
+
+TEST(Registry, NamesAreTheTypesOfTheirOptions) {
+  for (const MixerType& type : mixer_types()) EXPECT_EQ(type.make()->type(), type.name);
+  for (const TaskType& type : task_types()) EXPECT_EQ(type.make()->type(), type.name);
+  EXPECT_EQ(find_mixer_type("attentoin"), nullptr);
+}
+
+TEST(Perplexity, CountsWholeBlocksOfTheText) {
+  PerplexityOptions options;
+  options.lengths = {64, 128};
+  EXPECT_EQ(options.tokens(129 * 10 + 128), 10.0 * (64 + 128));
+  options.blocks = 4;
+  EXPECT_EQ(options.tokens(129 * 10), 4.0 * (64 + 128));
 }
 
 }  // namespace
