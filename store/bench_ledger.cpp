@@ -4,6 +4,7 @@
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
+#include <sqlite3.h>
 
 #include "core/plan/plan.h"
 #include "store/ledger.h"
@@ -58,20 +59,13 @@ struct Full {
   Full() {
     ledger.record_plan(plan());
     std::string points = "[";
-    for (int step = 1; step <= 200; ++step) points += fmt::format("{}[{},{},{:.6f}]", step > 1 ? "," : "", step, 1000.0 / step, 1.7e9 + step);
+    for (int step = 1; step <= 200; ++step)
+      points += fmt::format("{}[{},{},{:.6f}]", step > 1 ? "," : "", step, 1000.0 / step, 1.7e9 + step);
     fill(points + "]");
   }
   // The rows that ingest would have written, by SQL.
   void fill(const std::string& points);
 };
-
-}  // namespace
-}  // namespace mestre
-
-#include <sqlite3.h>
-
-namespace mestre {
-namespace {
 
 void Full::fill(const std::string& points) {
   sqlite3* connection = nullptr;
@@ -81,13 +75,16 @@ void Full::fill(const std::string& points) {
       "INSERT INTO attempt (job_id, number, started_at, ended_at, outcome, summary, tokens_per_second) "
       "SELECT job_id, 1, 1.7e9, 1.7e9, 'finished', '{\"loss\":5.25,\"tokens_per_second\":1234.5}', 1234.5 FROM job;"
       "INSERT INTO curve_chunk (attempt_id, name, number, count, first_step, last_step, points) "
-      "SELECT attempt_id, 'loss', 0, 200, 1, 200, '" + points + "' FROM attempt;"
+      "SELECT attempt_id, 'loss', 0, 200, 1, 200, '" +
+      points +
+      "' FROM attempt;"
       "INSERT INTO measurement (attempt_id, seq, t, name, unit, dtype, axes, details, data) "
       "SELECT attempt_id, 2, 1.7e9, 'perplexity', '', 'float64', "
       "'[{\"name\":\"length\",\"unit\":\"tokens\",\"values\":[256,512,1024],\"stride\":1}]', '{}', '[6.1,6.0,6.2]' "
       "FROM attempt JOIN job USING (job_id) WHERE kind = 'evaluate';"
       "COMMIT";
-  if (sqlite3_exec(connection, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) throw Error(ErrorCode::kBug, sqlite3_errmsg(connection));
+  if (sqlite3_exec(connection, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
+    throw Error(ErrorCode::kBug, sqlite3_errmsg(connection));
   sqlite3_close(connection);
 }
 
@@ -108,32 +105,36 @@ void record_plan(benchmark::State& state) {
 }
 
 void status(benchmark::State& state) {
+  Full& store = full();
   for (auto iteration : state) {
     static_cast<void>(iteration);
-    benchmark::DoNotOptimize(full().ledger.cells("wide"));
+    benchmark::DoNotOptimize(store.ledger.cells("wide"));
   }
 }
 
 void wanted(benchmark::State& state) {
+  Full& store = full();
   for (auto iteration : state) {
     static_cast<void>(iteration);
-    benchmark::DoNotOptimize(full().ledger.wanted("wide"));
+    benchmark::DoNotOptimize(store.ledger.wanted("wide"));
   }
 }
 
 void plan_context(benchmark::State& state) {
+  Full& store = full();
   for (auto iteration : state) {
     static_cast<void>(iteration);
-    benchmark::DoNotOptimize(full().ledger.finished());
-    benchmark::DoNotOptimize(full().ledger.tokens_per_second());
+    benchmark::DoNotOptimize(store.ledger.finished());
+    benchmark::DoNotOptimize(store.ledger.tokens_per_second());
   }
 }
 
 void view(benchmark::State& state, const std::string& sql) {
+  Full& store = full();
   std::int64_t rows = 0;
   for (auto iteration : state) {
     static_cast<void>(iteration);
-    rows = run_query(full().database, sql, {}, {}, {.rows = 100'000'000}).rows;
+    rows = run_query(store.database, sql, {}, {}, {.rows = 100'000'000}).rows;
   }
   state.counters["rows"] = static_cast<double>(rows);
 }
@@ -144,14 +145,20 @@ BENCHMARK(wanted)->Unit(benchmark::kMillisecond);
 BENCHMARK(plan_context)->Unit(benchmark::kMillisecond);
 BENCHMARK(status)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(view, runs, std::string("SELECT * FROM runs WHERE sweep = 'wide'"))->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(view, runs_states, std::string("SELECT state, count(*) FROM runs WHERE sweep = 'wide' GROUP BY state"))->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(view, one_curve, std::string("SELECT step, value FROM curves WHERE job = (SELECT job FROM run_jobs LIMIT 1) AND name = 'loss' ORDER BY step"))
+BENCHMARK_CAPTURE(view, runs_states,
+                  std::string("SELECT state, count(*) FROM runs WHERE sweep = 'wide' GROUP BY state"))
     ->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(view, all_points, std::string("SELECT count(*), sum(value) FROM curves"))->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(view, table_by_length,
-                  std::string("SELECT labels ->> '$.architecture' AS architecture, axes ->> '$.length' AS length, avg(value) "
-                              "FROM runs JOIN run_jobs USING (sweep, cell) JOIN measurements ON measurements.job = run_jobs.job "
-                              "WHERE sweep = 'wide' AND measurements.name = 'perplexity' GROUP BY 1, 2"))
+BENCHMARK_CAPTURE(view, one_curve,
+                  std::string("SELECT step, value FROM curves WHERE job = (SELECT job FROM run_jobs LIMIT 1) AND name "
+                              "= 'loss' ORDER BY step"))
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(view, all_points, std::string("SELECT count(*), sum(value) FROM curves"))
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(
+    view, table_by_length,
+    std::string("SELECT labels ->> '$.architecture' AS architecture, axes ->> '$.length' AS length, avg(value) "
+                "FROM runs JOIN run_jobs USING (sweep, cell) JOIN measurements ON measurements.job = run_jobs.job "
+                "WHERE sweep = 'wide' AND measurements.name = 'perplexity' GROUP BY 1, 2"))
     ->Unit(benchmark::kMillisecond);
 
 }  // namespace

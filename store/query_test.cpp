@@ -1,6 +1,6 @@
 #include "store/query.h"
 
-#include <cmath>
+#include <cstdlib>
 
 #include <gtest/gtest.h>
 
@@ -58,6 +58,21 @@ TEST_F(QueryTest, AllowsEveryKindOfReading) {
 
 TEST_F(QueryTest, AllowsTableValuedFunctionsAsTheFirstQueryOfAConnection) {
   EXPECT_EQ(refusal("SELECT value FROM json_each('[1,2]')"), "");
+}
+
+TEST_F(QueryTest, RunsTheExamplesOfTheReadme) {
+  const char* source = std::getenv("MESTRE_SOURCE");
+  ASSERT_NE(source, nullptr) << "CTest sets it; by hand it is the root of the sources";
+  const std::string readme = read_file(fs::path(source) / "store" / "README.md");
+  const std::size_t start = readme.find("```sql") + 6;
+  std::string_view examples = std::string_view(readme).substr(start, readme.find("```", start) - start);
+  int count = 0;
+  for (std::size_t end = examples.find(';'); end != std::string_view::npos; end = examples.find(';')) {
+    EXPECT_EQ(refusal(examples.substr(0, end)), "");
+    examples.remove_prefix(end + 1);
+    ++count;
+  }
+  EXPECT_EQ(count, 5);
 }
 
 TEST_F(QueryTest, RefusesWhatIsNotReading) {
