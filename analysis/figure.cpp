@@ -30,7 +30,8 @@ constexpr std::array<int, 7> kMarkers = {7,  5, 9, 13,
 constexpr std::array<std::string_view, 5> kDashes = {"solid", "(14,4)", "(4,4)", "(14,4,4,4)", "(8,3)"};
 
 constexpr double kFarApart = 4;    // largest over smallest value from which an axis is logarithmic
-constexpr double kNarrowLog = 12;  // below, a logarithmic axis has round but evenly spaced ticks
+constexpr double kNarrowLog = 12;  // the same, below which a logarithmic axis has evenly spaced ticks
+constexpr double kWideLog = 1e4;   // and above which it has none between the powers of ten
 
 struct Range {
   double low = std::numeric_limits<double>::infinity();
@@ -83,18 +84,34 @@ double round_step(double span, double parts) {
   return 10 * power;
 }
 
-/// Ticks of a logarithmic axis. gnuplot's own stand at powers of ten, of which a narrow range may hold none.
-std::vector<double> logarithmic_ticks(Range range) {
-  std::vector<double> ticks;
-  if (range.empty() || range.low <= 0) return ticks;
-  if (range.high / range.low < kNarrowLog) {
-    const double step = round_step(range.high - range.low, 6);
-    for (double i = std::ceil(range.low / step); i * step <= range.high * (1 + 1e-9); ++i) ticks.push_back(i * step);
-    return ticks;
+struct Tick {
+  double at = 0;
+  std::string label;
+};
+
+/// Round, evenly spaced, all with the same decimals.
+std::vector<Tick> even_ticks(Range range) {
+  const double step = round_step(range.high - range.low, 6);
+  if (!(step > 1e-9 && step < 1e12)) return {};
+  const int decimals = std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9)));
+  std::vector<Tick> ticks;
+  for (double i = std::ceil(range.low / step - 1e-9); i * step <= range.high + step * 1e-9; ++i) {
+    const double at = i * step + 0.0;  // no negative zero
+    ticks.push_back({at, decimals == 0 ? with_thousands(std::llround(at)) : fmt::format("{:.{}f}", at, decimals)});
   }
+  return ticks;
+}
+
+/// Ticks that gnuplot would choose worse: its own on a logarithmic axis stand at powers of ten, of which a narrow range
+/// may hold none, and on a linear one it mixes "3" with "2.8". None where its own will do.
+std::vector<Tick> chosen_ticks(Range range, bool logarithmic) {
+  if (!logarithmic || range.high / range.low < kNarrowLog) return even_ticks(range);
+  std::vector<Tick> ticks;
+  if (range.high / range.low > kWideLog) return ticks;
   for (double power = std::pow(10, std::floor(std::log10(range.low))); power <= range.high; power *= 10)
     for (const double factor : {1.0, 2.0, 5.0})
-      if (factor * power >= range.low * 0.999 && factor * power <= range.high * 1.001) ticks.push_back(factor * power);
+      if (factor * power >= range.low * 0.999 && factor * power <= range.high * 1.001)
+        ticks.push_back({factor * power, shown(factor * power)});
   return ticks;
 }
 
@@ -161,16 +178,16 @@ void append_range(std::string& out, std::string_view name, Range range, bool log
 
 void append_axis(std::string& out, std::string_view name, const FigureAxis& axis, Range range) {
   if (std::isfinite(axis.high)) range.high = std::min(range.high, axis.high);
-  std::vector<double> ticks = axis.ticks;
-  if (ticks.empty() && axis.logarithmic) ticks = logarithmic_ticks(range);
+  std::vector<Tick> ticks;
+  for (const double tick : axis.ticks) ticks.push_back({tick, shortest(tick)});
+  if (ticks.empty()) ticks = chosen_ticks(range, axis.logarithmic);
   out += fmt::format("set {}label {}\n", name, gnuplot_text(axis.title));
   if (axis.logarithmic) out += fmt::format("set logscale {}\n", name);
   append_range(out, name, range, axis.logarithmic);
   if (ticks.empty()) return;
   out += fmt::format("set {}tics (", name);
   for (std::size_t i = 0; i < ticks.size(); ++i)
-    out += fmt::format("{}{} {}", i > 0 ? ", " : "", gnuplot_text(name == "x" ? shortest(ticks[i]) : shown(ticks[i])),
-                       number(ticks[i]));
+    out += fmt::format("{}{} {}", i > 0 ? ", " : "", gnuplot_text(ticks[i].label), number(ticks[i].at));
   out += ")\n";
 }
 

@@ -57,7 +57,7 @@ std::string or_unknown(const std::string& text) {
 }
 
 std::string commit_of(const Provenance& job) {
-  return or_unknown(job.commit.substr(0, 12)) + (job.dirty ? ", with uncommitted changes" : "");
+  return fmt::format("{}{}", or_unknown(job.commit.substr(0, 12)), job.dirty ? ", with uncommitted changes" : "");
 }
 
 Table provenance_table(const SweepResults& results) {
@@ -80,7 +80,7 @@ Table provenance_table(const SweepResults& results) {
   table.add({"hosts", counted(results.provenance, [](const Provenance& job) { return or_unknown(job.host); })});
   table.add({"first start", utc(first)});
   table.add({"last end", utc(last)});
-  table.add({"training time", short_duration(training) + ", summed over cells, last attempts only"});
+  table.add({"training time", fmt::format("{}, summed over cells, last attempts only", short_duration(training))});
   return table;
 }
 
@@ -135,12 +135,11 @@ std::string figures(const SweepResults& results, const std::map<std::string, Cur
 
 }  // namespace
 
-Report write_report(Database& database, const std::string& sweep, const fs::path& folder) {
-  const SweepResults results = read_sweep(database, sweep);
+Report write_report(Database& database, const SweepResults& results, const fs::path& folder) {
   Report report{.main = main_table(results), .markdown = folder / "report.md"};
   Folder files(folder, report);
   report.files.push_back(report.markdown);
-  const std::string sections = figures(results, read_curves(database, sweep, "loss"), files);
+  const std::string sections = figures(results, read_curves(database, results.name, "loss"), files);
   files.write("table.md", to_markdown(report.main));
   files.write("table.csv", to_csv(report.main));
   files.write("table.tex", to_latex(report.main));

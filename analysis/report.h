@@ -41,8 +41,8 @@ struct Report {
 };
 
 /// Writes report.md, table.{md,csv,tex}, jobs.csv and figures/*.{svg,csv,gnuplot} into `folder`, which is made where it
-/// is not there. Each file is replaced whole. Throws Error (not_found) where there is no such sweep, or where a file
-/// cannot be written.
-Report write_report(Database& database, const std::string& sweep, const fs::path& folder);
+/// is not there. Each file is replaced whole. `database` is asked for the curves. Throws Error where a file cannot be
+/// written.
+Report write_report(Database& database, const SweepResults& results, const fs::path& folder);
 
 }  // namespace mestre

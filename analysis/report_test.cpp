@@ -250,8 +250,8 @@ std::map<std::string, std::string> contents(const fs::path& folder) {
 
 TEST_F(ReportTest, TheSameStoreGivesTheSameBytes) {
   run_all();
-  const Report first = write_report(database_, "miniature", folder_.path() / "first");
-  const Report second = write_report(database_, "miniature", folder_.path() / "second");
+  const Report first = write_report(database_, read_sweep(database_, "miniature"), folder_.path() / "first");
+  const Report second = write_report(database_, read_sweep(database_, "miniature"), folder_.path() / "second");
   EXPECT_EQ(first.files.size(), contents(folder_.path() / "first").size());
   EXPECT_EQ(contents(folder_.path() / "first"), contents(folder_.path() / "second"));
   const std::string text = read_file(first.markdown);

@@ -101,6 +101,11 @@ struct Table {
 /// The same rows, one object a line, without the array.
 [[nodiscard]] std::string to_json_lines(const Table& table);
 
+/// One row as to_csv and to_json_lines write it, its line ended: for results that nobody wants to hold whole. No
+/// intervals.
+[[nodiscard]] std::string csv_row(const std::vector<Cell>& row);
+[[nodiscard]] std::string json_row(const std::vector<std::string>& keys, const std::vector<Cell>& row);
+
 /// The names that programs see, in order: unique, from `key` or made of group, title and unit ("perplexity_1024").
 [[nodiscard]] std::vector<std::string> column_keys(const Table& table);
 

@@ -155,6 +155,18 @@ void append_json_row(std::string& out, const std::vector<std::string>& quoted_ke
   out += '}';
 }
 
+/// Of an interval the mean; the rest of it stands in columns of its own.
+void append_csv_value(std::string& out, const Cell::Value& value) {
+  if (const auto* text = std::get_if<std::string>(&value))
+    append_csv_field(out, *text);
+  else if (const auto* whole = std::get_if<std::int64_t>(&value))
+    out += std::to_string(*whole);
+  else if (const auto* number = std::get_if<double>(&value))
+    out += csv_number(*number);
+  else if (const auto* interval = std::get_if<Interval>(&value))
+    out += csv_number(interval->mean);
+}
+
 std::vector<std::string> quoted_keys(const Table& table) {
   std::vector<std::string> keys = column_keys(table);
   for (std::string& key : keys) key = json_string(key);
@@ -270,16 +282,8 @@ std::string to_csv(const Table& table) {
   for (const auto& row : table.rows) {
     for (std::size_t i = 0; i < row.size(); ++i) {
       if (i > 0) out += ',';
-      const Cell::Value& value = row[i].value;
-      const auto* interval = std::get_if<Interval>(&value);
-      if (const auto* text = std::get_if<std::string>(&value))
-        append_csv_field(out, *text);
-      else if (const auto* whole = std::get_if<std::int64_t>(&value))
-        out += std::to_string(*whole);
-      else if (const auto* number = std::get_if<double>(&value))
-        out += csv_number(*number);
-      else if (interval != nullptr)
-        out += csv_number(interval->mean);
+      append_csv_value(out, row[i].value);
+      const auto* interval = std::get_if<Interval>(&row[i].value);
       if (!intervals[i]) continue;
       if (interval == nullptr)
         out += ",,";
@@ -290,6 +294,23 @@ std::string to_csv(const Table& table) {
     out += "\r\n";
   }
   return out;
+}
+
+std::string csv_row(const std::vector<Cell>& row) {
+  std::string out;
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    if (i > 0) out += ',';
+    append_csv_value(out, row[i].value);
+  }
+  return out.append("\r\n");
+}
+
+std::string json_row(const std::vector<std::string>& keys, const std::vector<Cell>& row) {
+  std::vector<std::string> quoted;
+  for (const std::string& key : keys) quoted.push_back(json_string(key));
+  std::string out;
+  append_json_row(out, quoted, row);
+  return out.append("\n");
 }
 
 std::string to_json(const Table& table) {
