@@ -19,9 +19,10 @@ build: configure  ## both programs, in build/release/bin/
 test: setup-test format-check tests test-asan tidy  ## everything but what needs a GPU: format, tidy, sanitizers, then the tests
 	$(CTEST) --test-dir build/release $(CTEST_FLAGS) -LE gpu
 
-quickstart: build  ## train and compare a few tiny models, to a table and a figure
-	build/release/bin/mestre run experiments/quickstart.toml
-	build/release/bin/mestre report quickstart
+QUICKSTART_TEXT = $(wildcard $(MESTRE_DEPS)/venv/lib/python3*/site-packages/torch/include)
+quickstart: build  ## train and compare five tiny models on real text, to a table and two figures
+	build/release/bin/mestre data prepare torch-headers "$(QUICKSTART_TEXT)" --include '*.h' --holdout 0.03
+	build/release/bin/mestre run experiments/quickstart.toml --report
 
 bench: configure  ## build and run the benchmarks
 	$(CMAKE) --build build/release -j $(JOBS) --target benches
