@@ -7,7 +7,7 @@
 PRAGMA application_id = 1299412082;  -- "Mstr"
 PRAGMA user_version = 1;
 
--- ---------------------------------------------------------------------------------------------- what is wanted: written by `mestre run`
+-- What is wanted: written by `mestre run`.
 
 CREATE TABLE sweep (
   sweep_id    INTEGER PRIMARY KEY,  -- number in this file only
@@ -83,7 +83,7 @@ CREATE TABLE submission_member (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX submission_member_by_job ON submission_member (job_id, submission_id);
 
--- ---------------------------------------------------------------------------------------------- what happened: folded in from the journals
+-- What happened: folded in from the journals.
 
 CREATE TABLE attempt (
   attempt_id        INTEGER PRIMARY KEY,  -- number in this file only
@@ -157,7 +157,7 @@ CREATE TABLE event (  -- every other line of the journals but `progress`, and wh
 ) STRICT;
 CREATE INDEX event_by_attempt ON event (attempt_id, type, step);
 
--- ---------------------------------------------------------------------------------------------- what users see
+-- What users see.
 
 CREATE VIEW sweeps AS
 SELECT
