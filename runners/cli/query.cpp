@@ -20,7 +20,7 @@ namespace {
 constexpr std::int64_t kTableRows =
     1000;  // a terminal's patience; the other formats stream and have no limit of their own
 
-constexpr std::string_view kHelp = R"(Views (columns; times are seconds since the epoch; JSON reads with ->>):
+constexpr std::string_view kHelp = R"help(Views (columns; times are seconds since the epoch; JSON reads with ->>):
   sweeps        sweep, question, file, baseline, axes, cells, recorded_at
   runs          sweep, number, cell, labels, options, state, jobs, jobs_done, job, metrics     one row per cell
   run_jobs      sweep, cell, job, name, kind, state                                            joins runs with the rest
@@ -34,7 +34,7 @@ Examples:
   mestre query "SELECT cell, metrics ->> '$.train.loss' AS loss FROM runs WHERE sweep = 'quickstart' ORDER BY loss"
   mestre query "SELECT cell, axes ->> '$.length' AS length, value FROM run_jobs JOIN measurements USING (job)"
   mestre query --sweep quickstart --metric train.loss
-  mestre query --sweep quickstart --curve loss --format csv > loss.csv)";
+  mestre query --sweep quickstart --curve loss --format csv > loss.csv)help";
 
 enum class Format { kTable, kCsv, kJson, kJsonLines };
 
