@@ -10,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/options.h"
 #include "runners/cli/command.h"
+#include "runners/cli/report_output.h"
 
 namespace mestre {
 namespace {
@@ -41,21 +42,33 @@ std::string json_of(const Report& report, const SweepResults& results) {
       .str();
 }
 
+void warn_of(const Report& report) {
+  for (const std::string& problem : report.problems) fmt::print(stderr, "warning: {}\n", problem);
+}
+
 int report(const Arguments& arguments, const Globals& globals) {
   Database database = Database::open_for_reading(globals.database_path());
   const std::string sweep = resolve_sweep(database, arguments.sweep);
-  const SweepResults results = read_sweep(database, sweep);
   const fs::path folder = arguments.output.empty() ? globals.folders().reports() / sweep : fs::path(arguments.output);
+  if (!arguments.json) {
+    show_report(sweep, globals, folder);
+    return kExitOk;
+  }
+  const SweepResults results = read_sweep(database, sweep);
   const Report written = write_report(database, results, folder);
-  if (arguments.json)
-    fmt::print("{}\n", json_of(written, results));
-  else
-    fmt::print("{}\nreport: {}\n", to_text(written.main), written.markdown.native());
-  for (const std::string& problem : written.problems) fmt::print(stderr, "warning: {}\n", problem);
+  fmt::print("{}\n", json_of(written, results));
+  warn_of(written);
   return kExitOk;
 }
 
 }  // namespace
+
+void show_report(const std::string& sweep, const Globals& globals, const fs::path& folder) {
+  Database database = Database::open_for_reading(globals.database_path());
+  const Report written = write_report(database, read_sweep(database, sweep), folder);
+  fmt::print("{}\nreport: {}\n", to_text(written.main), written.markdown.native());
+  warn_of(written);
+}
 
 void register_report(CLI::App& app, const Globals& globals, Action& chosen) {
   auto arguments = std::make_shared<Arguments>();
