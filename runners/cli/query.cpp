@@ -2,6 +2,10 @@
 
 #include "store/query.h"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -11,6 +15,7 @@
 
 #include "analysis/sweep_results.h"
 #include "analysis/table.h"
+#include "core/base/diagnostics.h"
 #include "core/base/error.h"
 #include "runners/cli/command.h"
 
@@ -43,11 +48,17 @@ struct Arguments {
   std::string sweep;
   std::string metric;
   std::string curve;
-  Format format = Format::kTable;
+  std::string format_name = "table";
   bool json = false;
   std::int64_t limit = -1;  // rows; 0: all; -1: as the format has it
   double timeout = 60;      // s
 };
+
+Format format_of(const Arguments& arguments) {
+  if (arguments.json || arguments.format_name == "json") return Format::kJson;
+  if (arguments.format_name == "jsonl") return Format::kJsonLines;
+  return arguments.format_name == "csv" ? Format::kCsv : Format::kTable;
+}
 
 struct Question {
   std::string sql;
@@ -101,13 +112,37 @@ std::vector<Cell> cells_of(std::span<const SqlValue> row) {
   return cells;
 }
 
+/// Whoever read the output has seen enough, as 'head' does.
+struct ReaderLeft {};
+
 void put(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())
-    throw system_error(errno, "write to", "standard output");
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size()) return;
+  if (errno == EPIPE) throw ReaderLeft();
+  throw system_error(errno, "write to", "standard output");
 }
 
-QueryLimits limits_of(const Arguments& arguments) {
-  const std::int64_t usual = arguments.format == Format::kTable ? kTableRows : 0;
+/// On a terminal long texts are cut to fit; what reads a pipe gets them whole.
+int width_of_output() {
+  constexpr int kUnlimited = 1'000'000;
+  winsize size{};
+  if (isatty(STDOUT_FILENO) == 0) return kUnlimited;
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 100;
+}
+
+/// Adds what might have been meant where the query names a table that is not there.
+Error explained(Error error, Database& database) {
+  constexpr std::string_view kMissing = "no such table: ";
+  const std::size_t at = error.message().find(kMissing);
+  if (at == std::string::npos) return error;
+  std::vector<std::string> views;
+  for (const auto& row : query_table(database, "SELECT name FROM sqlite_schema WHERE type = 'view'").rows)
+    views.push_back(std::get<std::string>(row[0]));
+  error.hint(expected_one_of(error.message().substr(at + kMissing.size()), views));
+  return error;
+}
+
+QueryLimits limits_of(const Arguments& arguments, Format format) {
+  const std::int64_t usual = format == Format::kTable ? kTableRows : 0;
   const std::int64_t rows = arguments.limit < 0 ? usual : arguments.limit;
   return {.rows = rows == 0 ? std::numeric_limits<std::int64_t>::max() : rows,
           .time = std::chrono::milliseconds(static_cast<std::int64_t>(std::lround(arguments.timeout * 1000)))};
@@ -121,7 +156,7 @@ QueryOutcome print_table(Database& database, const Question& question, const Que
         for (const std::string& name : names) table.columns.push_back({.title = name, .show = Show::kExact});
       },
       [&](std::span<const SqlValue> row) { table.add(cells_of(row)); }, limits, question.parameters);
-  put(to_text(table));
+  put(to_text(table, width_of_output()));
   return outcome;
 }
 
@@ -150,17 +185,25 @@ QueryOutcome stream(Database& database, const Question& question, Format format,
   return outcome;
 }
 
-int query(Arguments arguments, const Globals& globals) {
-  if (arguments.json) arguments.format = Format::kJson;
+QueryOutcome answer(Database& database, const Question& question, Format format, const QueryLimits& limits) {
+  try {
+    return format == Format::kTable ? print_table(database, question, limits)
+                                    : stream(database, question, format, limits);
+  } catch (const Error& error) {
+    throw explained(error, database);
+  }
+}
+
+int query(const Arguments& arguments, const Globals& globals) {
+  const Format format = format_of(arguments);
   Database database = Database::open_for_reading(globals.database_path());
   const Question question = question_of(arguments, database);
-  const QueryLimits limits = limits_of(arguments);
-  const QueryOutcome outcome = arguments.format == Format::kTable
-                                   ? print_table(database, question, limits)
-                                   : stream(database, question, arguments.format, limits);
-  std::fflush(stdout);
-  if (outcome.truncated)
-    fmt::print(stderr, "only the first {} rows are shown; --limit N shows more, --limit 0 all\n", outcome.rows);
+  try {
+    const QueryOutcome outcome = answer(database, question, format, limits_of(arguments, format));
+    std::fflush(stdout);
+    if (outcome.truncated) fmt::print(stderr, "cut after {} rows; --limit N shows more, --limit 0 all\n", outcome.rows);
+  } catch (const ReaderLeft&) {
+  }
   return kExitOk;
 }
 
@@ -173,10 +216,8 @@ void register_query(CLI::App& app, const Globals& globals, Action& chosen) {
   command->add_option("--sweep", arguments->sweep, "instead of SQL: the cells of this sweep (a name or its file)");
   command->add_option("--metric", arguments->metric, "with --sweep: this final metric, as 'loss' or 'JOB.METRIC'");
   command->add_option("--curve", arguments->curve, "with --sweep: every point of this curve")->excludes("--metric");
-  const std::map<std::string, Format> formats = {
-      {"table", Format::kTable}, {"csv", Format::kCsv}, {"json", Format::kJson}, {"jsonl", Format::kJsonLines}};
-  command->add_option("--format", arguments->format, "table, csv, json or jsonl; default: table")
-      ->transform(CLI::CheckedTransformer(formats, CLI::ignore_case))
+  command->add_option("--format", arguments->format_name, "default: table")
+      ->check(CLI::IsMember({"table", "csv", "json", "jsonl"}))
       ->type_name("FORMAT");
   command->add_flag("--json", arguments->json, "the same as --format json");
   command
