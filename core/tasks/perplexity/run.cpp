@@ -1,0 +1,86 @@
+#include "core/tasks/perplexity/run.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/train/batches.h"
+#include "core/train/resources.h"
+
+namespace mestre {
+namespace {
+
+constexpr std::int64_t kTokensPerPass = 4096;  // of a forward pass, unless one block is longer
+constexpr double kReportInterval = 1;          // s
+
+std::int64_t count_blocks(const PerplexityOptions& options, std::int64_t tokens) {
+  const std::int64_t there = tokens / (options.longest() + 1);
+  if (there == 0 || options.blocks > there) {
+    throw Error(ErrorCode::kBadInput, fmt::format("the text has {} blocks of {} tokens, expected at least {}", there,
+                                                  options.longest() + 1, std::max<std::int64_t>(options.blocks, 1)));
+  }
+  return options.blocks > 0 ? options.blocks : there;
+}
+
+// Negative log-likelihood of each target [sequences, length], nats.
+at::Tensor likelihoods(LanguageModel& model, const Batch& batch) {
+  const at::Tensor logits = model.forward(batch.tokens);
+  return at::cross_entropy_loss(logits.flatten(0, 1), batch.targets.flatten(), {}, at::Reduction::None)
+      .view(batch.targets.sizes());
+}
+
+Measurement measurement(const PerplexityOptions& options, std::string name, std::string unit,
+                        std::vector<double> values, std::int64_t blocks) {
+  return {.name = std::move(name),
+          .unit = std::move(unit),
+          .axes = {{.name = "length", .unit = "tokens", .values = {options.lengths.begin(), options.lengths.end()}}},
+          .values = std::move(values),
+          .details = {{"blocks", static_cast<double>(blocks)},
+                      {"tokens", static_cast<double>(blocks * options.longest())}}};
+}
+
+}  // namespace
+
+void run_perplexity(const TaskOptions& task, Evaluation& evaluation) {
+  const auto& options = dynamic_cast<const PerplexityOptions&>(task);
+  const JobContext& context = evaluation.context;
+  const std::int64_t length = options.longest(), blocks = count_blocks(options, evaluation.corpus.tokens());
+  const std::int64_t pass = std::max<std::int64_t>(1, kTokensPerPass / length);
+  std::vector<double> sums(options.lengths.size());
+  const Stopwatch whole;
+  Stopwatch since_report;
+  double pass_seconds = 0;
+  for (std::int64_t block = 0; block < blocks; block += pass) {
+    context.require_time(pass_seconds);
+    const Stopwatch watch;
+    std::vector<std::int64_t> begins;
+    for (std::int64_t each = block; each < std::min(block + pass, blocks); ++each)
+      begins.push_back(each * (length + 1));
+    const at::Tensor nats =
+        likelihoods(evaluation.model, read_blocks(evaluation.corpus, begins, length)).to(at::kDouble);
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += nats.narrow(1, 0, options.lengths[i]).sum().item<double>();
+    evaluation.tokens += nats.numel();
+    pass_seconds = watch.seconds();
+    if (since_report.seconds() < kReportInterval) continue;
+    context.require_ownership();
+    context.journal->progress(evaluation.tokens, blocks * length,
+                              static_cast<double>(evaluation.tokens) / whole.seconds());
+    since_report.restart();
+  }
+
+  std::vector<double> means, perplexities;
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    means.push_back(sums[i] / static_cast<double>(blocks * options.lengths[i]));
+    perplexities.push_back(std::exp(means.back()));
+    context.log(fmt::format("perplexity at {} tokens: {:.4f}", options.lengths[i], perplexities.back()));
+  }
+  context.require_ownership();
+  context.journal->measurement(measurement(options, "perplexity", "", std::move(perplexities), blocks));
+  context.journal->measurement(measurement(options, "negative_log_likelihood", "nats/token", std::move(means), blocks));
+}
+
+}  // namespace mestre

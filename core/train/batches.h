@@ -1,0 +1,42 @@
+// What the model reads in training: blocks of a packed corpus, in the sampler's order.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include <ATen/core/Tensor.h>
+
+#include "core/data/packed.h"
+#include "core/data/sampler.h"
+#include "core/journal/attempt.h"
+#include "core/spec/job.h"
+
+namespace mestre {
+
+struct Batch {
+  at::Tensor tokens;   // [sequences, length] int64
+  at::Tensor targets;  // the same, one token further
+};
+
+/// Blocks [begin of each, + length + 1) of `corpus` as a batch. Throws JobFailure (data) where a token is beyond the
+/// manifest's vocabulary.
+[[nodiscard]] Batch read_blocks(const PackedCorpus& corpus, std::span<const std::int64_t> begins, std::int64_t length);
+
+class Batches {
+ public:
+  /// `corpus` must outlive this.
+  Batches(const PackedCorpus& corpus, const TrainOptions& options);
+  /// Sequences [first, first + count) of the whole run.
+  [[nodiscard]] Batch read(std::int64_t first, std::int64_t count) const;
+
+ private:
+  const PackedCorpus* corpus_;
+  std::int64_t length_;
+  BlockSampler sampler_;
+};
+
+/// Opens the corpus that launch.json names. Throws Error: not_found; data_corrupt where it is not the one in the job's
+/// spec.
+[[nodiscard]] PackedCorpus open_corpus(const Launch& launch, const DataIdentity& expected);
+
+}  // namespace mestre

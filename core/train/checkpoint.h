@@ -1,0 +1,42 @@
+// A training run on disk: weights, optimizer, random generator and position in the data.
+//
+//   attempt-N/checkpoints/step-00002000/model.safetensors      parameters by name
+//                                       optimizer.safetensors  moments by parameter, and the state of Torch's generator
+//                                       (`rng.cpu`) state.json             step, sequences read, losses so far, bytes
+//                                       and digest of each file
+// A checkpoint is written under another name, synced, renamed, its folder synced; only then does its line go into the
+// journal. Its digest is that of state.json, which fixes all the rest.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/files.h"
+#include "core/model/language_model.h"
+#include "core/train/adamw.h"
+#include "core/train/lineage.h"
+
+namespace mestre {
+
+/// All of a run that is neither weights nor optimizer.
+struct TrainingState {
+  std::int64_t step = 0;       // updates made
+  std::int64_t sequences = 0;  // read so far: the position in the data
+  double interval_loss = 0;    // sum over the steps since the last point of the curves, nats per token
+  std::int64_t interval_steps = 0;
+  double last_loss = 0;  // of the last point of the curves
+};
+
+/// Writes a checkpoint of attempt `attempt`, durable when this returns.
+[[nodiscard]] Checkpoint write_checkpoint(const fs::path& job_folder, int attempt, const LanguageModel& model,
+                                          const AdamW& optimizer, const TrainingState& state);
+
+/// Reads everything back, checking digests before anything is changed. Throws Error: not_found, checkpoint_corrupt.
+[[nodiscard]] TrainingState restore_checkpoint(const fs::path& job_folder, const Checkpoint& checkpoint,
+                                               LanguageModel& model, AdamW& optimizer);
+/// The weights alone.
+void restore_weights(const fs::path& job_folder, const Checkpoint& checkpoint, LanguageModel& model);
+
+/// Removes all checkpoints of attempts up to `attempt` but those in `keep`, unfinished ones too.
+void remove_other_checkpoints(const fs::path& job_folder, int attempt, const std::vector<Checkpoint>& keep);
+
+}  // namespace mestre

@@ -1,0 +1,79 @@
+#include "core/train/evaluate.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <optional>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/journal/folders.h"
+#include "core/tasks/perplexity/run.h"
+#include "core/train/batches.h"
+#include "core/train/checkpoint.h"
+#include "core/train/resources.h"
+
+namespace mestre {
+namespace {
+
+constexpr std::array<TaskRun, 1> kRuns = {{
+    {"perplexity", run_perplexity},
+}};
+
+ModelSpec model_of(const fs::path& training_folder) {
+  const Job job = parse_job(read_file(training_folder / "job.json"));
+  const auto* training = std::get_if<TrainJob>(&job);
+  if (training == nullptr)
+    throw Error(ErrorCode::kBadInput, fmt::format("the job in '{}' does not train", training_folder.native()));
+  return training->model;
+}
+
+Checkpoint load_last_checkpoint(const fs::path& training_folder, LanguageModel& model) {
+  if (!is_finished(training_folder)) {
+    throw Error(ErrorCode::kBadInput, fmt::format("the training in '{}' has not finished", training_folder.native()))
+        .hint("run the training first; an evaluation reads its last checkpoint");
+  }
+  const std::vector<Checkpoint> checkpoints = usable_checkpoints(training_folder, std::numeric_limits<int>::max());
+  if (checkpoints.empty())
+    throw Error(ErrorCode::kCheckpointCorrupt,
+                fmt::format("the training in '{}' left no checkpoint", training_folder.native()));
+  restore_weights(training_folder, checkpoints.front(), model);
+  return checkpoints.front();
+}
+
+}  // namespace
+
+std::span<const TaskRun> task_runs() {
+  return kRuns;
+}
+
+void evaluate(const EvaluateJob& job, const JobContext& context) {
+  const auto* run =
+      std::find_if(kRuns.begin(), kRuns.end(), [&](const TaskRun& each) { return each.name == job.task->type(); });
+  if (run == kRuns.end()) throw Error(ErrorCode::kBug, fmt::format("task '{}' has no run", job.task->type()));
+  const fs::path training_folder = sibling_job(context.folder, job.checkpoint_job);
+  const PackedCorpus corpus = open_corpus(context.launch, job.data);
+  LanguageModel model(model_of(training_folder));
+  const Checkpoint checkpoint = load_last_checkpoint(training_folder, model);
+  const Restored restored = {
+      .file = fmt::format("../../{}/{}/{}", job.checkpoint_job.substr(0, 2), job.checkpoint_job, checkpoint.file),
+      .digest = checkpoint.digest,
+      .step = checkpoint.step};
+  context.journal->started(context.id, context.attempt, &restored, 0);
+
+  const at::NoGradGuard no_gradient;
+  const Stopwatch watch;
+  Evaluation evaluation = {.model = model, .corpus = corpus, .context = context};
+  run->run(*job.task, evaluation);
+  context.require_ownership();
+  const double seconds = watch.seconds();
+  const Metric summary[] = {{"tokens", static_cast<double>(evaluation.tokens)},
+                            {"tokens_per_second", static_cast<double>(evaluation.tokens) / std::max(seconds, 1e-6)},
+                            {"seconds", seconds},
+                            {"peak_memory_bytes", peak_memory_bytes()}};
+  context.journal->finished(summary);
+}
+
+}  // namespace mestre

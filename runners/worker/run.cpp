@@ -1,0 +1,182 @@
+#include "runners/worker/run.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+#include <fstream>
+#include <optional>
+#include <variant>
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <torch/version.h>
+
+#include "core/base/build_info.h"
+#include "core/base/error.h"
+#include "core/base/hash.h"
+#include "core/train/evaluate.h"
+#include "core/train/trainer.h"
+#include "runners/worker/failure.h"
+
+namespace mestre {
+namespace {
+
+volatile std::sig_atomic_t stop_requested = 0;
+
+void request_stop(int) {
+  stop_requested = 1;
+}
+
+// The first SIGTERM (or SIGINT, of an attempt in the foreground) asks for a checkpoint and an end.
+void catch_signals() {
+  struct sigaction action {};
+  action.sa_handler = request_stop;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGTERM, &action, nullptr);
+  ::sigaction(SIGINT, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+void log_line(const std::string& text) {
+  const std::time_t now = std::time(nullptr);
+  char clock[32] = {};
+  std::tm parts{};
+  std::strftime(clock, sizeof clock, "%F %T", ::localtime_r(&now, &parts));
+  fmt::print(stderr, "{} {}\n", clock, text);
+  std::fflush(stderr);
+}
+
+/// stderr as it was before it became the log, for what cannot be written there.
+class ConsoleBeforeLog {
+ public:
+  explicit ConsoleBeforeLog(const fs::path& log) : console_(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) {
+    const FileDescriptor file(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+    if (!file.is_open()) throw system_error(errno, "create", log.native());
+    for (const int stream : {STDOUT_FILENO, STDERR_FILENO})
+      if (::dup2(file.get(), stream) < 0) throw system_error(errno, "redirect to", log.native());
+  }
+  void say(const std::string& text) const {
+    // Nothing is left to do where even this fails.
+    if (console_.is_open()) [[maybe_unused]]
+      const auto written = ::write(console_.get(), text.data(), text.size());
+  }
+
+ private:
+  FileDescriptor console_;
+};
+
+std::string cpu_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "unknown CPU";
+}
+
+void write_attempt_record(const Attempt& attempt, const Launch& launch) {
+  const BuildInfo& build = build_info();
+  const AttemptRecord record = {.number = attempt.number,
+                                .token = launch.token,
+                                .process = this_process(),
+                                .started_at = now_seconds(),
+                                .devices = {"cpu: " + cpu_name()},
+                                .threads = launch.threads,
+                                .micro_batch = launch.micro_batch,
+                                .versions = {{"mestre", std::string(build.version)},
+                                             {"torch", TORCH_VERSION},
+                                             {"compiler", std::string(build.compiler)}},
+                                .commit = std::string(build.commit),
+                                .dirty = build.dirty};
+  write_file_atomically(attempt.folder / "attempt.json", to_json(record));
+}
+
+// Everything that lets a run give the same bits again.
+void prepare_torch(const Launch& launch) {
+  at::globalContext().setFlushDenormal(true);  // before the threads start: they inherit it
+  at::set_num_threads(static_cast<int>(launch.threads));
+  at::globalContext().setDeterministicAlgorithms(true, false);
+}
+
+std::string read_spec(const fs::path& job_folder, std::string& id) {
+  std::string spec = read_file(job_folder / "job.json");
+  while (spec.ends_with('\n')) spec.pop_back();
+  id = job_id(spec);
+  const std::string name = fs::weakly_canonical(job_folder).filename().native();
+  if (id == name) return spec;
+  throw Error(ErrorCode::kBadInput,
+              fmt::format("'{}' is not the spec of job {}", (job_folder / "job.json").native(), name))
+      .hint(fmt::format("expected the folder to bear the digest of its spec, which is {}", id));
+}
+
+void carry_out(JobContext& context) {
+  const Job job = parse_job(read_spec(context.folder, context.id));
+  if (context.launch.gpus > 0)
+    throw Error(ErrorCode::kBadInput, "launch.json asks for a GPU, and this build computes on the CPU only");
+  prepare_torch(context.launch);
+  log_line(fmt::format("attempt {} of job {}: {}", context.attempt, context.id, kind_of(job)));
+  if (const auto* training = std::get_if<TrainJob>(&job)) return train(*training, context);
+  evaluate(std::get<EvaluateJob>(job), context);
+}
+
+/// The journal gets its last line whatever happens, unless the job is no longer ours or the disk takes nothing.
+int carry_out_and_report(JobContext& context, const ConsoleBeforeLog& console) {
+  Failure failure;
+  try {
+    carry_out(context);
+    return kExitOk;
+  } catch (const Superseded& superseded) {
+    log_line(fmt::format("stopping: {}", superseded.what()));
+    return kExitOk;
+  } catch (...) {
+    failure = diagnose(std::current_exception());
+  }
+  log_line(fmt::format("failed ({}): {}", name_of(failure.cause), failure.message));
+  try {
+    // Whoever owns the job now may have moved files under us: then this failure is not the job's.
+    context.require_ownership();
+    context.journal->failed(failure.cause, failure.message);
+    return kExitJobFailed;
+  } catch (const Superseded&) {
+    return kExitOk;
+  } catch (const std::exception& problem) {
+    console.say(fmt::format("error: attempt {} of job {} failed ({}): {}\n   and its journal cannot be written: {}\n",
+                            context.attempt, context.id, name_of(failure.cause), failure.message, problem.what()));
+    return kExitEnvironment;
+  }
+}
+
+}  // namespace
+
+int run_attempt(const fs::path& job_folder, const std::string& token) {
+  catch_signals();
+  Claim claim = claim_attempt(job_folder, token);
+  if (!claim.attempt) {
+    const bool finished = claim.refusal == Refusal::kFinished;
+    fmt::print(stderr, "nothing to do in '{}': {}\n", job_folder.native(),
+               finished ? "the job has finished" : "launch.json holds another token");
+    return kExitOk;
+  }
+  const Attempt& attempt = *claim.attempt;
+  const ConsoleBeforeLog console(attempt.folder / "log.txt");
+  JobContext context = {.folder = job_folder,
+                        .id = job_folder.filename().native(),
+                        .attempt = attempt.number,
+                        .launch = read_launch(job_folder),
+                        .journal = nullptr,
+                        .asked_to_stop = [] { return stop_requested != 0; },
+                        .log = log_line};
+  try {
+    write_attempt_record(attempt, context.launch);
+    JournalWriter journal(attempt.folder / "journal.jsonl");
+    context.journal = &journal;
+    return carry_out_and_report(context, console);
+  } catch (const Error& error) {
+    console.say(render(error));
+    return kExitEnvironment;
+  }
+}
+
+}  // namespace mestre
