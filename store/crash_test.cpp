@@ -43,6 +43,7 @@ Expected expected_of(const std::vector<TestJob>& jobs) {
     for (int attempt = 1; fs::exists(job.journal(attempt)); ++attempt) {
       std::ifstream journal(job.journal(attempt));
       const std::string key = fmt::format("{}|{}", job.id, attempt);
+      const std::string order = fmt::format("{}|{:06}", job.id, attempt);
       std::string outcome;
       std::string progress;
       for (std::string line; std::getline(journal, line);) {
@@ -55,14 +56,14 @@ Expected expected_of(const std::vector<TestJob>& jobs) {
         } else if (type == "progress") {
           progress = fmt::format("{}", json["done"].get<double>());
         } else {
-          events[fmt::format("{}|{:06}", key, json["seq"].get<int>())] =
+          events[fmt::format("{}|{:06}", order, json["seq"].get<int>())] =
               fmt::format("{}|{}|{}\n", key, json["seq"].get<int>(), type);
         }
         if (type == "started")
           restored[job.id][attempt] = json["restored"].is_null() ? 0 : json["restored"]["step"].get<std::int64_t>();
         if (type == "finished" || type == "failed") outcome = type;
       }
-      attempts[key] = fmt::format("{}|{}|{}\n", key, outcome, progress);
+      attempts[order] = fmt::format("{}|{}|{}\n", key, outcome, progress);
     }
   }
   Expected expected;

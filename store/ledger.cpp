@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/base/hash.h"
 #include "core/base/options.h"
 #include "core/plan/plan.h"
 #include "store/sqlite_error.h"
@@ -78,19 +79,53 @@ std::string json_estimate(const Estimate& estimate) {
   return object.str();
 }
 
-std::int64_t record_sweep(SQLite::Database& connection, const Plan& plan) {
-  SQLite::Statement statement(connection,
-                              "INSERT INTO sweep (name, question, file, baseline, axes, data, recorded_at) "
-                              "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET question = "
-                              "excluded.question, file = excluded.file, baseline = excluded.baseline, "
-                              "axes = excluded.axes, data = excluded.data, recorded_at = excluded.recorded_at "
-                              "RETURNING sweep_id");
-  return execute_for_id(statement, plan.name, plan.question, plan.file, json_pairs(plan.baseline), json_axes(plan.axes),
-                        json_pairs(plan.data), now_seconds());
+// Of all that record_cells writes.
+std::string digest_of_cells(const Plan& plan) {
+  Digester digester;
+  const auto update = [&](std::string_view text) {
+    digester.update(std::to_string(text.size()));
+    digester.update(":");
+    digester.update(text);
+  };
+  for (const PlannedJob& job : plan.jobs) {
+    update(job.id);
+    update(job.name);
+    update(std::to_string(job.priority));
+  }
+  for (const PlannedCell& cell : plan.cells) {
+    update(cell.name);
+    update(json_labels(plan.axes, cell));
+    update(cell.options);
+    for (const std::size_t job : cell.jobs) update(std::to_string(job));
+  }
+  return digester.hex();
 }
 
-// Numbers of the plan's jobs in the store, in the order of the plan.
+struct RecordedSweep {
+  std::int64_t number = 0;
+  bool same_cells = false;  // as an earlier plan of this name
+};
+
+RecordedSweep record_sweep(SQLite::Database& connection, const Plan& plan) {
+  const std::string digest = digest_of_cells(plan);
+  SQLite::Statement known(connection, "SELECT cells FROM sweep WHERE name = ?");
+  known.bind(1, plan.name);
+  const bool same = known.executeStep() && known.getColumn(0).getString() == digest;
+  SQLite::Statement statement(connection,
+                              "INSERT INTO sweep (name, question, file, baseline, axes, data, cells, recorded_at) "
+                              "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET question = "
+                              "excluded.question, file = excluded.file, baseline = excluded.baseline, axes = "
+                              "excluded.axes, data = excluded.data, cells = excluded.cells, "
+                              "recorded_at = excluded.recorded_at RETURNING sweep_id");
+  return {.number = execute_for_id(statement, plan.name, plan.question, plan.file, json_pairs(plan.baseline),
+                                   json_axes(plan.axes), json_pairs(plan.data), digest, now_seconds()),
+          .same_cells = same};
+}
+
+// Numbers of the plan's jobs in the store, in the order of the plan. What is known and unchanged is only looked up.
 std::vector<std::int64_t> record_jobs(SQLite::Database& connection, const Plan& plan) {
+  SQLite::Statement find(connection,
+                         "SELECT job_id, speed_key = ?2 AND launch = ?3 AND estimate = ?4 FROM job WHERE id = ?1");
   SQLite::Statement insert(connection,
                            "INSERT INTO job (id, kind, state, state_at, speed_key, launch, estimate, spec) "
                            "VALUES (?, ?, 'queued', ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
@@ -101,8 +136,15 @@ std::vector<std::int64_t> record_jobs(SQLite::Database& connection, const Plan& 
   std::vector<std::int64_t> numbers;
   numbers.reserve(plan.jobs.size());
   for (const PlannedJob& job : plan.jobs) {
-    numbers.push_back(execute_for_id(insert, job.id, job.kind, now, job.speed_key, canonical_json(job.launch),
-                                     json_estimate(job.estimate), job.spec));
+    const std::string launch = canonical_json(job.launch);
+    const std::string estimate = json_estimate(job.estimate);
+    find.tryReset();
+    SQLite::bind(find, job.id, job.speed_key, launch, estimate);
+    if (find.executeStep() && find.getColumn(1).getInt() != 0) {
+      numbers.push_back(find.getColumn(0).getInt64());
+    } else {
+      numbers.push_back(execute_for_id(insert, job.id, job.kind, now, job.speed_key, launch, estimate, job.spec));
+    }
     for (const std::size_t needed : job.needs) execute(need, numbers.back(), numbers.at(needed));
   }
   return numbers;
@@ -162,10 +204,13 @@ void Ledger::record_plan(const Plan& plan) {
   guarded(database_.path(), [&] {
     SQLite::Database& connection = database_.connection();
     SQLite::Transaction transaction(connection, SQLite::TransactionBehavior::IMMEDIATE);
-    const std::int64_t sweep = record_sweep(connection, plan);
-    for (const char* table : {"cell", "sweep_job"})
-      connection.exec(fmt::format("DELETE FROM {} WHERE sweep_id = {}", table, sweep));
-    record_cells(connection, plan, sweep, record_jobs(connection, plan));
+    const RecordedSweep sweep = record_sweep(connection, plan);
+    const std::vector<std::int64_t> jobs = record_jobs(connection, plan);
+    if (!sweep.same_cells) {
+      for (const char* table : {"cell", "sweep_job"})
+        connection.exec(fmt::format("DELETE FROM {} WHERE sweep_id = {}", table, sweep.number));
+      record_cells(connection, plan, sweep.number, jobs);
+    }
     transaction.commit();
   });
 }

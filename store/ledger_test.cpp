@@ -115,6 +115,19 @@ TEST_F(LedgerTest, KeepsStatesWhenThePlanIsRecordedAgain) {
   EXPECT_EQ(rows(database_, "SELECT count(*), sum(state = 'failed') FROM runs"), "3|1\n");
 }
 
+TEST_F(LedgerTest, WritesCellsAgainOnlyWhenTheyChanged) {
+  constexpr const char* kCells = "SELECT cell_id, name, labels ->> '$.seed', options FROM cell ORDER BY number";
+  ledger_.record_plan(plan_);
+  const std::string before = rows(database_, kCells);
+  plan_.jobs[0].launch.threads = 2;
+  ledger_.record_plan(plan_);
+  EXPECT_EQ(rows(database_, kCells), before);
+  EXPECT_EQ(ledger_.wanted("small")[0].launch, canonical_json(plan_.jobs[0].launch));
+  plan_.cells[0].labels[1] = "3";
+  ledger_.record_plan(plan_);
+  EXPECT_EQ(rows(database_, "SELECT labels ->> '$.seed' FROM runs ORDER BY number"), "3\n2\n1\n2\n");
+}
+
 TEST_F(LedgerTest, ShowsCellsAsTheViewDoes) {
   ledger_.record_plan(plan_);
   finish(plan_.jobs[0], 100);

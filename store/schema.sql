@@ -17,6 +17,7 @@ CREATE TABLE sweep (
   baseline    TEXT NOT NULL,        -- JSON object, axis: label
   axes        TEXT NOT NULL,        -- JSON array of {"name": …, "labels": […]}, in the order of the file
   data        TEXT NOT NULL,        -- JSON object, data digest: manifest relative to the data root
+  cells       TEXT NOT NULL,        -- XXH3-128 of its cells and jobs as they are recorded: the same are not written again
   recorded_at REAL NOT NULL         -- s since the epoch; when it was last planned by `mestre run`
 ) STRICT;
 
