@@ -211,7 +211,12 @@ std::string to_csv(const Figure& figure) {
   return to_csv(table);
 }
 
-std::string to_gnuplot(const Figure& figure) {
+std::string to_gnuplot(const Figure& whole) {
+  Figure figure = whole;
+  if (figure.series.size() > kMostSeries) {
+    figure.title += fmt::format(" (the first {} of {} series)", kMostSeries, figure.series.size());
+    figure.series.resize(kMostSeries);
+  }
   Range x;
   for (const Series& series : figure.series)
     for (const double value : series.x) x.add(value);

@@ -5,6 +5,7 @@
 // Ito, which colour-blind readers can tell apart; dashes and markers differ too, so that a grey print still reads.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <limits>
 #include <string>
@@ -42,7 +43,9 @@ struct Figure {
 
 /// Long form, full precision: series,x,y,low,high; a gap has empty fields.
 [[nodiscard]] std::string to_csv(const Figure& figure);
-/// Complete in itself: holds the data, prints SVG on stdout (`gnuplot FILE > figure.svg`).
+/// Complete in itself: holds the data, prints SVG on stdout (`gnuplot FILE > figure.svg`). Of more than kMostSeries
+/// series the first are drawn, and the title says so.
+inline constexpr std::size_t kMostSeries = 24;
 [[nodiscard]] std::string to_gnuplot(const Figure& figure);
 
 /// True where the smallest and the largest value, all positive, lie so far apart that a linear axis would flatten the

@@ -93,6 +93,15 @@ TEST_F(FigureTest, NamesAreNeverRunAsCommands) {
   EXPECT_NE(read_file(files.svg).find("system"), std::string::npos);
 }
 
+TEST_F(FigureTest, OfManySeriesTheFirstAreDrawnAndAllAreInTheCsv) {
+  Figure figure = two_series();
+  figure.series.assign(kMostSeries + 1, figure.series[0]);
+  figure.series.back().name = "one too many";
+  EXPECT_EQ(to_gnuplot(figure).find("one too many"), std::string::npos);
+  EXPECT_NE(to_gnuplot(figure).find("(the first 24 of 25 series)"), std::string::npos);
+  EXPECT_NE(to_csv(figure).find("one too many"), std::string::npos);
+}
+
 TEST_F(FigureTest, WithoutDataItSaysSo) {
   Figure figure = two_series();
   figure.series.clear();
