@@ -1,7 +1,9 @@
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <fstream>
 
 #include <gtest/gtest.h>
@@ -130,6 +132,30 @@ TEST_F(JournalTest, AShrunkenJournalIsAnError) {
 TEST_F(JournalTest, TheFileIsCreatedExclusively) {
   write_sample(1);
   EXPECT_THROW(JournalWriter second(journal_), Error);
+}
+
+// A limit on the file's size stands in for a full disk: the write stops in the middle of a line.
+TEST_F(JournalTest, ALineThatDidNotFitIsCutOffAgain) {
+  const fs::path path = folder_ / "journal.jsonl";
+  std::signal(SIGXFSZ, SIG_IGN);
+  struct rlimit before {};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  {
+    JournalWriter writer(path);
+    writer.started("job", 1, nullptr, 3);
+    const std::string whole = read_file(path);
+    struct rlimit limit = before;
+    limit.rlim_cur = whole.size() + 30;
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+    EXPECT_THROW(writer.warning("code", std::string(100, 'x')), Error);
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+    EXPECT_EQ(read_file(path), whole);
+    writer.failed(Cause::kDiskFull, "no space left");
+  }
+  JournalScanner scanner(path, {});
+  while (scanner.next()) continue;
+  EXPECT_EQ(scanner.corrupt(), "");
+  EXPECT_EQ(scanner.cursor().seq, 2);
 }
 
 class AttemptTest : public JournalTest {

@@ -148,9 +148,14 @@ void JournalWriter::append(std::string_view type, std::string_view members, bool
   std::string line = fmt::format(R"({{"seq":{},"t":{:.6f},"type":"{}",{})", next_seq_, now_seconds(), type, members);
   const std::uint32_t crc = crc32(line, crc_);
   line += fmt::format(",\"crc\":{}}}\n", crc);
-  write_all(file_.get(), line, path_);
-  // Only now is the line part of the chain: after a failed write the number is used again, for a shorter line that may
-  // still fit.
+  try {
+    write_all(file_.get(), line, path_);
+  } catch (...) {
+    // What was written of the line is cut off, and its number used again: a shorter line may still fit.
+    [[maybe_unused]] const int ignored = ::ftruncate(file_.get(), size_);
+    throw;
+  }
+  size_ += static_cast<std::int64_t>(line.size());
   ++next_seq_;
   crc_ = crc;
   dirty_ = true;

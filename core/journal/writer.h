@@ -91,6 +91,7 @@ class JournalWriter {
   FileDescriptor file_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
+  std::int64_t size_ = 0;  // bytes of the lines that are whole
   std::int64_t next_seq_ = 1;
   std::uint32_t crc_ = 0;
   bool dirty_ = false;

@@ -1,0 +1,95 @@
+// A worker in Python that was written from runners/worker/worker_contract.md: what it leaves is what mestre's own
+// reader expects.
+
+#include <csignal>
+#include <cstdlib>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "core/base/hash.h"
+#include "core/journal/folders.h"
+#include "core/journal/scanner.h"
+#include "tests/worker_jobs.h"
+
+namespace mestre {
+namespace {
+
+pid_t start_foreign(const fs::path& job, const std::string& token = "token") {
+  const std::string script = (fs::path(std::getenv("MESTRE_SOURCE")) / "tests/foreign_worker/worker.py").native();
+  return start({std::getenv("MESTRE_PYTHON"), script, "run", job.native(), "--token", token}, job / "console.txt");
+}
+
+int run_foreign(const fs::path& job, const std::string& token = "token") {
+  return wait_for(start_foreign(job, token));
+}
+
+TEST(ForeignWorker, LeavesAJournalThatOursReads) {
+  const WorkerJobs jobs;
+  const fs::path job = jobs.add(jobs.small_training());
+  ASSERT_EQ(run_foreign(job), 0) << read_file(job / "console.txt");
+  const std::vector<JournalLine> lines = journal_of(job, 1);
+  ASSERT_EQ(lines.size(), 1 + 6 + 1 + 1U);
+  EXPECT_EQ(lines.front().type, "started");
+  EXPECT_TRUE(lines.front().fresh);
+  EXPECT_EQ(lines[6].step, 6);
+  EXPECT_LT(lines[6].value("loss"), lines[1].value("loss"));
+  EXPECT_EQ(lines[7].name, "perplexity");
+  EXPECT_EQ(lines.back().value("tokens"), 6 * 32);
+  EXPECT_EQ(ending_of(attempt_folder(job, 1) / "journal.jsonl"), Ending::kFinished);
+  EXPECT_FALSE(FileLock::is_held(attempt_folder(job, 1) / "lock"));
+}
+
+TEST(ForeignWorker, DoesNothingWhereThereIsNothingForIt) {
+  const WorkerJobs jobs;
+  const fs::path job = jobs.add(jobs.small_training());
+  EXPECT_EQ(run_foreign(job, "another"), 0);
+  EXPECT_TRUE(attempts_of(job).empty());
+  ASSERT_EQ(run_foreign(job), 0);
+  EXPECT_EQ(run_foreign(job), 0);
+  EXPECT_EQ(attempts_of(job), std::vector<int>{1});
+}
+
+TEST(ForeignWorker, HoldsItsLockAndIsFollowedByTheNextAttempt) {
+  const WorkerJobs jobs;
+  TrainJob training = jobs.small_training();
+  training.train.tokens = 1000000;
+  const fs::path job = jobs.add(training);
+  const pid_t worker = start_foreign(job);
+  while (lines_of(job, 1, "metrics").empty()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  EXPECT_TRUE(FileLock::is_held(attempt_folder(job, 1) / "lock"));
+  ::kill(worker, SIGKILL);
+  ASSERT_EQ(wait_for(worker), -SIGKILL);
+  EXPECT_FALSE(FileLock::is_held(attempt_folder(job, 1) / "lock"));
+
+  const pid_t next = start_foreign(job);
+  while (lines_of(job, 2, "metrics").empty()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  fs::create_directory(attempt_folder(job, 3));
+  EXPECT_EQ(wait_for(next), 0);
+  EXPECT_EQ(ending_of(attempt_folder(job, 2) / "journal.jsonl"), Ending::kNone)
+      << "a superseded attempt publishes nothing";
+}
+
+TEST(ForeignWorker, NamesTheCauseOfItsFailure) {
+  const WorkerJobs jobs;
+  const fs::path job = jobs.add(jobs.small_training());
+  fs::remove(jobs.path() / "data/words.bin");
+  EXPECT_EQ(run_foreign(job), 1);
+  EXPECT_EQ(journal_of(job, 1).back().cause, "data");
+}
+
+// The page shows three lines to try one's own checksum on.
+TEST(WorkerContract, ItsExampleChecksOut) {
+  const std::string page = read_file(fs::path(std::getenv("MESTRE_SOURCE")) / "runners/worker/worker_contract.md");
+  JournalCursor cursor;
+  std::size_t at = page.find("{\"seq\":1");
+  for (int line = 1; line <= 3; ++line) {
+    ASSERT_NE(at, std::string::npos);
+    const std::string text = page.substr(at, page.find('\n', at) - at);
+    EXPECT_EQ(check_line(text, cursor), "") << text;
+    at = page.find("{\"seq\"", at + text.size());
+  }
+}
+
+}  // namespace
+}  // namespace mestre
