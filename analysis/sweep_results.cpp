@@ -41,6 +41,8 @@ std::optional<std::int64_t> whole_of(const SqlValue& value) {
   return static_cast<std::int64_t>(*number);
 }
 
+/// `+state` in the queries below keeps SQLite from starting with all finished jobs of the store instead of those of the
+/// sweep.
 QueryTable ask(Database& database, std::string_view sql, const std::string& sweep) {
   const SqlValue parameters[] = {sweep};
   return query_table(database, sql, parameters, {.rows = std::numeric_limits<std::int64_t>::max()});
@@ -161,7 +163,7 @@ void read_perplexities(Database& database, SweepResults& results) {
       SELECT run_jobs.cell, run_jobs.name, measurements.axes ->> '$.length', coalesce(measurements.value, measurements.non_finite)
       FROM run_jobs JOIN measurements USING (job)
       JOIN attempts ON attempts.job = measurements.job AND attempts.attempt = measurements.attempt AND attempts.outcome = 'finished'
-      WHERE run_jobs.sweep = ?1 AND run_jobs.state = 'done' AND measurements.name = 'perplexity')",
+      WHERE run_jobs.sweep = ?1 AND +run_jobs.state = 'done' AND measurements.name = 'perplexity')",
                                   results.name);
   for (const auto& row : measured.rows) {
     const std::optional<std::int64_t> length = whole_of(row[2]);
@@ -192,7 +194,7 @@ void read_provenance(Database& database, SweepResults& results) {
       SELECT run_jobs.job, run_jobs.kind, run_jobs.name, run_jobs.cell, attempts.attempt, attempts.git_commit, attempts.git_dirty, attempts.host,
              attempts.devices, attempts.versions, attempts.started_at, attempts.ended_at
       FROM run_jobs JOIN attempts USING (job) JOIN runs ON runs.sweep = run_jobs.sweep AND runs.cell = run_jobs.cell
-      WHERE run_jobs.sweep = ?1 AND run_jobs.state = 'done' AND attempts.outcome = 'finished'
+      WHERE run_jobs.sweep = ?1 AND +run_jobs.state = 'done' AND attempts.outcome = 'finished'
       ORDER BY runs.number, run_jobs.kind DESC, run_jobs.name, attempts.attempt)",
                                results.name);
   std::set<std::string> seen;
@@ -257,7 +259,7 @@ std::map<std::string, Curve> read_curves(Database& database, const std::string& 
   run_query(
       database, R"(
       SELECT job, step, value FROM curves
-      WHERE name = ?2 AND job IN (SELECT job FROM run_jobs WHERE sweep = ?1 AND kind = 'train' AND state = 'done') ORDER BY job, step)",
+      WHERE name = ?2 AND job IN (SELECT job FROM run_jobs WHERE sweep = ?1 AND kind = 'train' AND +state = 'done') ORDER BY job, step)",
       [](std::span<const std::string>) {}, on_row, {.rows = std::numeric_limits<std::int64_t>::max()}, parameters);
   return curves;
 }
