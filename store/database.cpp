@@ -31,7 +31,10 @@ int pragma(SQLite::Database& connection, const char* name) {
 struct Identity {
   int application_id = 0;
   int version = 0;
-  bool empty = false;  // nothing was ever written to the file
+  bool empty = false;  // it has no table
+
+  /// Nothing was ever written to the file, or its creation was cut off.
+  [[nodiscard]] bool is_fresh() const { return empty && application_id == 0 && version == 0; }
 };
 
 Identity identity_of(SQLite::Database& connection) {
@@ -101,7 +104,7 @@ Database Database::open_for_writing(const fs::path& path) {
     auto connection = connect(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
     checkpoint_on_close(*connection, false);
     Identity identity = identity_of(*connection);
-    const bool fresh = identity.empty && identity.application_id == 0 && identity.version == 0;
+    const bool fresh = identity.is_fresh();
     if (!fresh) require_readable(identity, path);
     checkpoint_on_close(*connection, true);
     connection->exec("PRAGMA journal_mode = WAL");
@@ -123,6 +126,9 @@ Database Database::open_for_reading(const fs::path& path) {
   return guarded(path, [&] {
     auto connection = connect(path, SQLite::OPEN_READONLY);
     const Identity identity = identity_of(*connection);
+    if (identity.is_fresh())
+      throw Error(ErrorCode::kNotFound, fmt::format("the store '{}' has nothing in it yet", path.native()))
+          .hint("its creation is going on, or was cut off; 'mestre run FILE' makes it");
     require_readable(identity, path);
     if (identity.version < kSchemaVersion)
       throw Error(ErrorCode::kEnvironment, fmt::format("the store '{}' has schema version {}, this program reads {}",

@@ -26,7 +26,8 @@ class Database {
   /// Throws Error: newer_version (nothing is changed), bad_input where the file is not Mestre's, environment on a
   /// network file system, disk_full, io.
   [[nodiscard]] static Database open_for_writing(const fs::path& path);
-  /// Opens an existing file to read. Throws Error: not_found, newer_version, bad_input, io.
+  /// Opens an existing file to read. Throws Error: not_found (also where its creation was cut off, or is not over yet),
+  /// newer_version, bad_input, io.
   [[nodiscard]] static Database open_for_reading(const fs::path& path);
 
   Database(Database&&) noexcept;

@@ -86,6 +86,9 @@ TEST_F(DatabaseTest, ThatIsMissingIsNotMadeByReading) {
 
 TEST_F(DatabaseTest, WhoseCreationWasCutOffIsMadeAnew) {
   replace_file(path_, "");
+  EXPECT_EQ(code_of([&] { static_cast<void>(Database::open_for_reading(path_)); }), ErrorCode::kNotFound);
+  run_sql(path_, "PRAGMA journal_mode = WAL");  // the file has a head now, but no table
+  EXPECT_EQ(code_of([&] { static_cast<void>(Database::open_for_reading(path_)); }), ErrorCode::kNotFound);
   { Database database = Database::open_for_writing(path_); }
   Database database = Database::open_for_reading(path_);
   EXPECT_EQ(rows(database, "SELECT count(*) FROM runs"), "0\n");
