@@ -4,6 +4,7 @@
 #include <iterator>
 #include <map>
 #include <numeric>
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,7 +14,8 @@
 namespace mestre {
 namespace {
 
-constexpr int kExcerptWidth = 96;  // cells of an excerpt; a longer line is cut around the place
+constexpr int kExcerptWidth = 96;        // of the terminal; a longer line is cut around the place
+constexpr std::size_t kMostShown = 100;  // a file of another kind has an error on every line
 
 // What stands for one code point of the input in a message: itself, or an escape where it would move the cursor or
 // hide.
@@ -81,13 +83,15 @@ std::string excerpt(std::string_view line, const Position& where) {
   const auto count = static_cast<int>(cells.size());
   const int begin = std::clamp(where.column - 1, 0, count);
   const int end = std::clamp(begin + std::max(where.length, 1), begin, std::max(count, begin));
-  // A window around the place; most lines fit whole.
-  int first = 0;
-  int last = count;
-  if (count > kExcerptWidth) {
-    first = std::clamp(begin - kExcerptWidth / 3, 0, count - kExcerptWidth);
-    last = first + kExcerptWidth;
-  }
+  // A window around the place: it grows to both sides, less to the left, while it fits. Most lines fit whole.
+  int first = begin;
+  int last = begin;
+  const auto width_at = [&](int i) { return cells[static_cast<std::size_t>(i)].width; };
+  for (int width = 0; first > 0 && width + width_at(first - 1) <= kExcerptWidth / 3;) width += width_at(--first);
+  int width = 0;
+  for (int i = first; i < begin; ++i) width += width_at(i);
+  while (last < count && width + width_at(last) <= kExcerptWidth) width += width_at(last++);
+  while (first > 0 && width + width_at(first - 1) <= kExcerptWidth) width += width_at(--first);
   std::string text = first > 0 ? "..." : "";
   int offset = first > 0 ? 3 : 0;
   int underline = 0;
@@ -182,7 +186,8 @@ std::string Diagnostics::render() const {
   });
 
   std::string text;
-  for (const Diagnostic* diagnostic : sorted) {
+  const std::size_t shown_count = std::min(sorted.size(), kMostShown);
+  for (const Diagnostic* diagnostic : std::span(sorted).first(shown_count)) {
     const bool is_error = diagnostic->severity == Severity::kError;
     text += fmt::format("{}{}: {}\n{}", place(diagnostic->where), is_error ? "error" : "warning", diagnostic->message,
                         quote(diagnostic->where));
@@ -193,6 +198,7 @@ std::string Diagnostics::render() const {
   const std::size_t warnings = diagnostics_.size() - errors;
   if (errors > 0) text += counted(errors, "error");
   if (warnings > 0) text += (errors > 0 ? ", " : "") + counted(warnings, "warning");
+  if (shown_count < sorted.size()) text += fmt::format(", the first {} shown", shown_count);
   if (errors > 0) text += "; nothing was planned";
   if (!diagnostics_.empty()) text += "\n";
   return text;
@@ -202,7 +208,7 @@ std::string nearest(std::string_view name, const std::vector<std::string>& candi
   constexpr std::size_t kLongestName = 80;
   if (name.empty() || name.size() > kLongestName) return {};
   const std::string wanted = lower(name);
-  std::size_t best = std::max<std::size_t>(1, name.size() / 3) + 1;
+  std::size_t best = std::min(std::max<std::size_t>(1, name.size() / 3) + 1, name.size());
   const std::string* found = nullptr;
   for (const std::string& candidate : candidates) {
     if (candidate.size() > kLongestName) continue;

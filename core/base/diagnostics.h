@@ -55,8 +55,8 @@ class Diagnostics {
   ///      14 | the line
   ///         |     ^^^^
   ///      note
-  /// and a closing line with the counts ("2 errors; nothing was planned"). Control characters of the input are shown
-  /// escaped.
+  /// and a closing line with the counts ("2 errors; nothing was planned"). After a hundred the rest is only counted.
+  /// Control characters of the input are shown escaped.
   [[nodiscard]] std::string render() const;
 
  private:
