@@ -56,6 +56,7 @@ class Expansion {
 }  // namespace
 
 bool matches(const Where& where, CellIndex cell) {
+  if (!where.is_sound) return false;
   for (const Condition& condition : where.conditions) {
     const std::int32_t label = cell[condition.axis];
     if (label < 0 || !condition.allowed[static_cast<std::size_t>(label)]) return false;

@@ -15,6 +15,7 @@ namespace mestre {
 /// For one cell, the index of its label on each axis; -1 where the axis does not exist for it.
 using CellIndex = std::span<const std::int32_t>;
 
+/// Never true for a condition that was written wrong.
 [[nodiscard]] bool matches(const Where& where, CellIndex cell);
 
 /// An upper bound of the number of cells: the product of the axes' sizes, INT64_MAX where it overflows. Exact without

@@ -106,6 +106,7 @@ class Planner {
   }
 
   void complain_of_no_match(const Where& where, const std::string& owner) {
+    if (!where.is_sound) return;
     diagnostics_.error(where.place, fmt::format("this where of {} matches no cell", owner),
                        {"expected labels that some cell has together; is the cell excluded already?"});
   }

@@ -77,7 +77,7 @@ struct PlanContext {
   std::string data_root;
   std::unordered_set<std::string> finished;         // ids of jobs
   std::map<std::string, double> tokens_per_second;  // by speed_key
-  double assumed_flops_per_second = 1.2e9;          // of one CPU thread, where nothing was measured
+  double assumed_flops_per_second = 2e10;           // of one CPU thread, where nothing was measured
   double assumed_gpu_flops_per_second = 2e14;       // of one GPU
 };
 

@@ -220,10 +220,12 @@ std::optional<ResolvedModel> Resolver::resolve_model(CellIndex cell, const Resol
   }
   ModelOwner owner{.name = "[model]", .place = place_of_section("model")};
   std::vector<const Setting*> settings;
+  bool sound = true;
   if (use != nullptr) {
     const std::optional<std::string> name = fill_template(*use, cell);
     const ModelFile* file = name ? model_files_.find(*name, use->value->where) : nullptr;
     if (file == nullptr) return std::nullopt;
+    sound = file->is_sound;
     owner = {.name = fmt::format("model '{}'", *name), .place = file->place};
     overlay(settings, file->settings);
   } else if (over.empty()) {
@@ -233,7 +235,7 @@ std::optional<ResolvedModel> Resolver::resolve_model(CellIndex cell, const Resol
   }
   for (const Setting* setting : over) overlay(settings, *setting);
   std::optional<ModelSpec> spec = model_reader_.read(settings, owner, data.train.identity.vocabulary);
-  if (!spec) return std::nullopt;
+  if (!spec || !sound) return std::nullopt;
   const std::int64_t needed = data.train.identity.vocabulary;
   if (spec->options.vocabulary < needed) {
     const auto setter = std::find_if(settings.begin(), settings.end(),

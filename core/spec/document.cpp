@@ -1,13 +1,13 @@
 #include "core/spec/document.h"
 
 #include <algorithm>
-#include <array>
 
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
 #include "core/base/error.h"
 #include "core/base/units.h"
+#include "core/spec/toml_error.h"
 #include "core/spec/toml_text.h"
 
 namespace mestre {
@@ -61,66 +61,18 @@ TomlValue convert(const toml::node& node, int file) {
   return value;
 }
 
-std::string quoted_part(std::string_view description) {
-  const std::size_t begin = description.find('\'');
-  const std::size_t end = description.rfind('\'');
-  return begin == std::string_view::npos || end <= begin ? std::string()
-                                                         : escaped(description.substr(begin + 1, end - begin - 1));
-}
-
-struct Translation {
-  std::string_view part;     // of the parser's description
-  std::string_view message;  // {} is what the parser quotes
-  std::string_view note;
-};
-
-constexpr std::array<Translation, 14> kTranslations = {{
-    {"redefine existing table", "table '{}' is declared twice",
-     "expected each table once; write [[{}]] for several of a kind"},
-    {"redefine existing", "key '{}' is set twice", "expected each key once in a table; keep one of the two"},
-    {"not representable in 64 bits", "{} is too large", "expected a whole number below 9.2e18"},
-    {"could not be interpreted", "{} is not a number", "expected a number that a double can hold"},
-    {"leading zeroes", "a number begins with zero", "expected no leading zeros"},
-    {"expected digit, saw", "'{}' inside a number",
-     "expected digits; a quantity with a unit is text, such as \"20B\" or \"36h\""},
-    {"expected a comment or whitespace", "'{}' after a complete value",
-     "expected the end of the line; text needs quotes, and digits are grouped by _"},
-    {"could not determine value type", "this is not a value",
-     "expected text in quotes, a number, true, false, or a list in brackets"},
-    {"expected 'true'", "this is not a value", "expected true in lower case, or text in quotes"},
-    {"expected 'false'", "this is not a value", "expected false in lower case, or text in quotes"},
-    {"expected value", "a key without a value",
-     "expected text in quotes, a number, true, false, or a list in brackets"},
-    {"expected '='", "a key without '='", "expected key = value"},
-    {"dangling comma", "a comma before the closing '}}'", "expected no comma after the last member of an inline table"},
-    {"unknown escape", "unknown escape '{}' in a text",
-     "expected \\n, \\t, \\\", \\\\ or \\uXXXX; or single quotes, where nothing is escaped"},
-}};
-
-// What the parser says in its own words, in ours.
-void report(const toml::parse_error& problem, int file, Diagnostics& diagnostics) {
-  const std::string_view description = problem.description();
-  const Position where = position_of(problem.source(), file);
-  const bool in_string = description.find("string") != std::string_view::npos;
-  const bool at_end = description.find("end-of-file") != std::string_view::npos;
-  if (description.find("control character") != std::string_view::npos && in_string)
-    return diagnostics.error(where, "a text does not end on its line",
-                             {"expected the closing quote; text over several lines stands in \"\"\""});
-  if (at_end)
-    return diagnostics.error(where, "the file ends too early",
-                             {in_string ? "expected a closing quote" : "expected a closing bracket or a value"});
-  if (description.find("inline table") != std::string_view::npos && description.find("'\\n'") != std::string_view::npos)
-    return diagnostics.error(where, "an inline table does not end on its line",
-                             {"expected it on one line; a longer one stands under its own [header]"});
-  for (const Translation& known : kTranslations) {
-    if (description.find(known.part) == std::string_view::npos) continue;
-    const std::string quoted = quoted_part(description.substr(description.find(known.part)));
-    const auto fill = [&](std::string_view text) { return fmt::format(fmt::runtime(text), quoted); };
-    return diagnostics.error(where, fill(known.message), {fill(known.note)});
-  }
-  std::string rest(description);
-  if (const std::size_t colon = rest.find(": "); colon != std::string::npos) rest.erase(0, colon + 2);
-  diagnostics.error(where, "not TOML: " + escaped(rest), {"expected lines such as key = value and [section]"});
+// Names the file beside it that may have been meant.
+Error missing_file(const fs::path& path, const std::string& name) {
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  std::vector<std::string> names;
+  std::error_code problem;
+  for (fs::directory_iterator it(folder, problem), end; !problem && it != end; it.increment(problem))
+    if (it->path().extension() == ".toml") names.push_back(it->path().filename().string());
+  std::sort(names.begin(), names.end());
+  Error error(ErrorCode::kNotFound, fmt::format("no file '{}'", escaped(name)));
+  const std::string near = nearest(path.filename().string(), names);
+  return error.hint(near.empty() ? "expected a TOML file"
+                                 : fmt::format("did you mean '{}'?", escaped((path.parent_path() / near).string())));
 }
 
 }  // namespace
@@ -161,7 +113,8 @@ std::string shown(const TomlValue& value) {
     case TomlValue::Kind::kFloat:
       return shortest(value.number);
     case TomlValue::Kind::kText:
-      return "'" + escaped(value.text.size() > kLongest ? value.text.substr(0, kLongest) + "..." : value.text) + "'";
+      return fmt::format("'{}{}'", escaped(std::string_view(value.text).substr(0, kLongest)),
+                         value.text.size() > kLongest ? "..." : "");
     case TomlValue::Kind::kDate:
     case TomlValue::Kind::kTable:
       return std::string(name_of(value.kind));
@@ -188,6 +141,7 @@ int load_file(const fs::path& path, const std::string& name, Diagnostics& diagno
   if (fs::file_size(path, ignored) > kLargestFile && !ignored)
     throw Error(ErrorCode::kBadInput, fmt::format("'{}' is larger than 16 MiB", escaped(name)))
         .hint("expected a TOML file; is it data?");
+  if (!fs::exists(path, ignored)) throw missing_file(path, name);
   std::string text = read_file(path);
   return diagnostics.add_file(name, std::move(text));
 }
@@ -202,7 +156,7 @@ std::optional<TomlValue> parse_toml(int file, Diagnostics& diagnostics) {
   try {
     return convert(toml::parse(text), file);
   } catch (const toml::parse_error& problem) {
-    report(problem, file, diagnostics);
+    report_syntax_error(problem.description(), position_of(problem.source(), file), diagnostics);
     return std::nullopt;
   }
 }

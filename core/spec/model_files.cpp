@@ -90,7 +90,8 @@ std::unique_ptr<ModelFile> read_model_file(const fs::path& path, const std::stri
                         {"expected the options of one model; use stands in sweeps"});
   if (model->root->find("model") == nullptr)
     diagnostics.error({.file = file}, "no [model] in this file", {"expected [model] with width and layers"});
-  return diagnostics.error_count() == before ? std::move(model) : nullptr;
+  model->is_sound = diagnostics.error_count() == before;
+  return model;
 }
 
 ModelFiles::ModelFiles(fs::path folder, Diagnostics& diagnostics) : diagnostics_(diagnostics) {

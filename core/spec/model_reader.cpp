@@ -14,6 +14,8 @@ namespace {
 
 using Kind = TomlValue::Kind;
 
+constexpr std::int64_t kMostLayers = 100000;  // with the bounds of the options, the parameters then fit 64 bits
+
 // What the settings say of one instance.
 struct Instance {
   std::string name;
@@ -82,8 +84,9 @@ struct ModelReader::Impl {
     return instances;
   }
 
-  // Adds the instances that are only named in layers, and marks those that stand there.
-  void add_layers(const ModelOptions& options, const Setting& source, std::map<std::string, Instance>& instances) {
+  // Adds the instances that are only named in layers, and marks those that stand there. False where one is unknown.
+  bool add_layers(const ModelOptions& options, const Setting& source, std::map<std::string, Instance>& instances) {
+    bool known_all = true;
     for (std::size_t i = 0; i < options.layers.size(); ++i) {
       const std::string& name = options.layers[i];
       Instance& instance = instances[name];
@@ -91,6 +94,7 @@ struct ModelReader::Impl {
         instance.name = name;
         instance.place = source.value->elements[i].where;
         if (find_mixer_type(name) == nullptr) {
+          known_all = false;
           std::vector<std::string> known = mixer_type_names();
           for (const auto& [other, declared] : instances)
             if (other != name) known.push_back(other);
@@ -103,6 +107,7 @@ struct ModelReader::Impl {
       }
       instance.in_layers = true;
     }
+    return known_all;
   }
 
   const MixerType* type_of(const Instance& instance) {
@@ -162,7 +167,10 @@ struct ModelReader::Impl {
     sound = apply_settings(schema, read, model.options, scalar_sources, owner.name, owner.place, diagnostics) && sound;
     const Setting* layers = scalar_sources[static_cast<std::size_t>(schema.find("layers"))];
     if (layers == nullptr || model.options.layers.empty()) return std::nullopt;
-    add_layers(model.options, *layers, instances);
+    if (static_cast<std::int64_t>(model.options.layers.size()) > kMostLayers / model.options.repeat)
+      report(layers->value->where, fmt::format("{} layers {} times", model.options.layers.size(), model.options.repeat),
+             {fmt::format("expected at most {} layers in all", kMostLayers)});
+    const bool known_all = add_layers(model.options, *layers, instances);
 
     std::map<std::string, std::vector<const Setting*>> sources;
     std::vector<std::string> present;
@@ -171,10 +179,10 @@ struct ModelReader::Impl {
     for (const auto& [name, instance] : instances) {
       if (instance.in_layers) {
         read_instance(instance, model, sources);
-      } else {
+      } else if (known_all) {  // else it may be the one that was meant
         report(instance.place, fmt::format("{} has no layer '{}'", owner.name, escaped(name)),
                {expected_one_of(name, present),
-                "expected options of mixers that stand in layers only; [[when]] sets options for some cells"});
+                "options for some cells only stand in a [[when]], or in an [[axis]] with a where"});
       }
     }
     if (!sound) return std::nullopt;

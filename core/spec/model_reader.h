@@ -47,7 +47,8 @@ struct ModelFile {
   Position place;                 // of the header of [model]
   std::string doc;                // [about] doc: what the model is and where its numbers come from
   std::int64_t sequence_length =
-      4096;  // [about] sequence_length: of the training it is meant for; the catalogue counts FLOPs at it
+      4096;              // [about] sequence_length: of the training it is meant for; the catalogue counts FLOPs at it
+  bool is_sound = true;  // false where a mistake outside [model] was reported
   std::unique_ptr<const TomlValue> root;
 };
 
@@ -67,7 +68,7 @@ class ModelFiles {
   std::map<std::string, std::unique_ptr<ModelFile>> files_;
 };
 
-/// Reads one model file. Nothing where there are mistakes. Throws Error as load_file does.
+/// Reads one model file. Nothing where it is not TOML. Throws Error as load_file does.
 [[nodiscard]] std::unique_ptr<ModelFile> read_model_file(const fs::path& path, const std::string& name,
                                                          Diagnostics& diagnostics);
 

@@ -152,7 +152,7 @@ std::vector<ReadSetting> read_settings(const OptionSchema& schema, const std::ve
       read.push_back({field, setting, std::nullopt});
       continue;
     }
-    read.push_back({field, setting, read_option(known, setting->dotted, *setting->value, diagnostics)});
+    read.push_back({field, setting, read_option(known, setting->written, *setting->value, diagnostics)});
   }
   return read;
 }

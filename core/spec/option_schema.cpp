@@ -41,8 +41,8 @@ class Assigner final : public OptionVisitor {
 };
 
 std::string bound(double value) {
-  return value == std::floor(value) && std::abs(value) < 1e15 ? std::to_string(static_cast<std::int64_t>(value))
-                                                              : shortest(value);
+  return value == std::floor(value) && std::abs(value) <= 1e18 ? std::to_string(static_cast<std::int64_t>(value))
+                                                               : shortest(value);
 }
 
 std::string range_of(const Field& field) {

@@ -30,7 +30,8 @@ void descend(const TomlEntry& entry, std::vector<KeyPart>& path, std::vector<Set
   if (entry.value.is(TomlValue::Kind::kTable) && !entry.value.entries.empty()) {
     for (const TomlEntry& child : entry.value.entries) descend(child, path, settings);
   } else {
-    settings.push_back({path, &entry.value, join(path)});
+    const std::string dotted = join(path);
+    settings.push_back({path, &entry.value, dotted, dotted});
   }
   path.pop_back();
 }

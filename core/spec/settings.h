@@ -22,6 +22,8 @@ struct Setting {
   /// "model.swa.window"; equal for two settings only if they are the same option. Parts that are not bare keys stand in
   /// quotes.
   std::string dotted;
+  /// The key as it stands in the file: train.seed where `dotted` is train.seed_init. For messages.
+  std::string written;
 
   [[nodiscard]] const std::string& section() const { return path.front().name; }
   /// Place of the last part of the key.

@@ -4,8 +4,10 @@
 
 #include <fmt/format.h>
 
+#include "core/spec/axes.h"
+#include "core/spec/names.h"
 #include "core/spec/option_reader.h"
-#include "core/spec/sweep_parts.h"
+#include "core/spec/where.h"
 
 namespace mestre {
 namespace {
@@ -95,7 +97,7 @@ class SweepReader {
     }
     std::vector<const Setting*> pointers;
     for (Setting& setting : settings) {
-      setting.dotted = "sweep." + setting.dotted;
+      setting.written = "sweep." + setting.written;
       pointers.push_back(&setting);
     }
     const std::vector<ReadSetting> read = read_settings(schema, pointers, 0, "[sweep]", diagnostics_);
@@ -119,7 +121,7 @@ class SweepReader {
     const TomlEntry* header = table_of("sweep");
     const TomlEntry* entry = header != nullptr ? header->value.find("baseline") : nullptr;
     if (entry == nullptr) return;
-    const Where where = read_where(*entry, sweep_.axes, sweep_.axes.size(), diagnostics_);
+    const Where where = read_where(*entry, sweep_.axes, diagnostics_);
     for (const Condition& condition : where.conditions) {
       const Axis& axis = sweep_.axes[condition.axis];
       const auto count = std::count(condition.allowed.begin(), condition.allowed.end(), true);
@@ -135,10 +137,10 @@ class SweepReader {
 
   Where required_where(const TomlValue& table, const std::string& owner) {
     const TomlEntry* where = table.find("where");
-    if (where != nullptr) return read_where(*where, sweep_.axes, sweep_.axes.size(), diagnostics_);
+    if (where != nullptr) return read_where(*where, sweep_.axes, diagnostics_);
     diagnostics_.error(table.where, fmt::format("{} without a where", owner),
                        {"expected labels by axis, such as where = { architecture = \"Samba\" }"});
-    return {};
+    return {.conditions = {}, .place = table.where, .is_sound = false};
   }
 
   void read_exclusion(const TomlValue& table) {
@@ -166,8 +168,7 @@ class SweepReader {
     if (!check_name("the name of an evaluation", name->value, NameUse::kFolder, diagnostics_)) return;
     evaluation.name = name->value.text;
     evaluation.place = name->value.where;
-    if (const TomlEntry* where = table.find("where"))
-      evaluation.where = read_where(*where, sweep_.axes, sweep_.axes.size(), diagnostics_);
+    if (const TomlEntry* where = table.find("where")) evaluation.where = read_where(*where, sweep_.axes, diagnostics_);
     if (const TomlEntry* checkpoint = table.find("checkpoint");
         checkpoint != nullptr && checkpoint->value.text != "train")
       diagnostics_.error(checkpoint->value.where, "checkpoints of stages are not supported yet",
@@ -247,6 +248,11 @@ const std::vector<std::string>& setting_sections() {
 std::optional<Sweep> read_sweep(int file, Diagnostics& diagnostics) {
   std::optional<TomlValue> root = parse_toml(file, diagnostics);
   if (!root) return std::nullopt;
+  if (root->entries.empty()) {
+    diagnostics.error({.file = file}, "nothing is in this file",
+                      {"expected a sweep; experiments/quickstart.toml is one"});
+    return std::nullopt;
+  }
   Sweep sweep;
   sweep.root = std::make_unique<const TomlValue>(std::move(*root));
   SweepReader(sweep, diagnostics).read();

@@ -37,6 +37,7 @@ struct Condition {
 struct Where {
   std::vector<Condition> conditions;
   Position place;
+  bool is_sound = true;  // false where it had a mistake: what it matches means nothing
 };
 
 /// One value of an axis: its label, and what it sets.

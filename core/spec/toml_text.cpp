@@ -98,6 +98,7 @@ class Scanner {
       report(where_, fmt::format("byte 0x{:02x} is not UTF-8", static_cast<unsigned char>(text_.front())),
              "expected a file saved as UTF-8");
     }
+    if (code_point == 0) report(where_, "byte 0x00 in a text", "expected TOML; is this file of another kind?");
     text_.remove_prefix(length);
     ++where_.column;
     if (code_point == '\n') {

@@ -18,7 +18,8 @@ struct TextProblem {
   std::string expectation;
 };
 
-/// The first place where brackets nest or keys are dotted deeper than kMaxNesting, or where a byte is not UTF-8.
+/// The first place where brackets nest or keys are dotted deeper than kMaxNesting, or where a byte is zero or not
+/// UTF-8.
 [[nodiscard]] std::optional<TextProblem> find_text_problem(std::string_view text);
 
 }  // namespace mestre

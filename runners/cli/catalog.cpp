@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "analysis/table.h"
@@ -131,7 +132,7 @@ std::vector<CatalogModel> read_models(const Arguments& arguments, Diagnostics& d
   ModelReader reader(diagnostics);
   for (const std::string& name : model_names(arguments.models)) {
     files.push_back(read_model_file(fs::path(arguments.models) / (name + ".toml"), name, diagnostics));
-    if (files.back() == nullptr) continue;
+    if (files.back() == nullptr) continue;  // not TOML, which is reported
     std::vector<const Setting*> settings;
     overlay(settings, files.back()->settings);
     std::optional<ModelSpec> spec =
@@ -163,7 +164,7 @@ int show_models(const Arguments& arguments) {
     table.add({model.name, model.spec.parameters(), model.spec.parameters_without_embeddings(), forward, 3 * forward,
                model.length});
   }
-  std::fputs((arguments.json ? to_json(table) + "\n" : to_text(table)).c_str(), stdout);
+  std::fputs((arguments.json ? to_json(table) : to_text(table)).c_str(), stdout);
   return kExitOk;
 }
 
@@ -171,7 +172,7 @@ int show_commands(const CLI::App& app, bool json) {
   Table table{.columns = {{.title = "command", .key = "name"}, {.title = "what it does", .key = "doc"}}};
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
     table.add({command->get_name(), command->get_description()});
-  std::fputs((json ? to_json(table) + "\n" : to_text(table)).c_str(), stdout);
+  std::fputs((json ? to_json(table) : to_text(table)).c_str(), stdout);
   return kExitOk;
 }
 

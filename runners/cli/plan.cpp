@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "analysis/table.h"
@@ -92,7 +93,7 @@ Table groups_table(const Plan& plan) {
                                      {.title = "without emb.", .show = Show::kCount},
                                      {.title = "forward", .unit = "GFLOP/token"},
                                      {.title = "memory", .show = Show::kBytes},
-                                     {.title = "time a cell", .show = Show::kDuration}};
+                                     {.title = "time", .unit = "a cell", .show = Show::kDuration}};
   table.columns.insert(table.columns.end(), facts.begin(), facts.end());
   const std::vector<Group> groups = group_cells(plan);
   for (std::size_t i = 0; i < std::min(groups.size(), kMostRows); ++i) {
@@ -136,10 +137,10 @@ std::string total_line(const Plan& plan, int slots, const PlanContext& context) 
   if (cpu_seconds > 0)
     total = fmt::format("{} on {}", short_duration(cpu_seconds / slots),
                         plural("CPU slot", static_cast<std::size_t>(slots)));
-  if (gpu_hours > 0) total += fmt::format("{}{} GPU-hours", total.empty() ? "" : " and ", rounded(gpu_hours));
-  const std::string assumed =
-      gpu_hours > 0 ? fmt::format("{} TFLOP/s a GPU", rounded(context.assumed_gpu_flops_per_second / 1e12))
-                    : fmt::format("{} GFLOP/s a slot", rounded(context.assumed_flops_per_second / 1e9));
+  if (gpu_hours > 0) total += fmt::format("{}{} GPU-hours", total.empty() ? "" : " and ", shown(gpu_hours));
+  const std::string assumed = gpu_hours > 0
+                                  ? fmt::format("{} TFLOP/s a GPU", shown(context.assumed_gpu_flops_per_second / 1e12))
+                                  : fmt::format("{} GFLOP/s a slot", shown(context.assumed_flops_per_second / 1e9));
   if (measured == left) return fmt::format("total: {} (by measured speed)", total);
   if (measured == 0) return fmt::format("total: {} (assumed {}; no measurement yet)", total, assumed);
   return fmt::format("total: {} ({} of {} jobs by measured speed, the others assumed at {})", total,

@@ -1,47 +1,16 @@
-#include "core/spec/sweep_parts.h"
+#include "core/spec/axes.h"
 
 #include <algorithm>
 
 #include <fmt/format.h>
 
-#include "core/base/units.h"
+#include "core/spec/names.h"
+#include "core/spec/where.h"
 
 namespace mestre {
 namespace {
 
 using Kind = TomlValue::Kind;
-
-// Why a text cannot be a name; empty where it can.
-std::string fault_of_name(std::string_view name, NameUse use) {
-  constexpr std::size_t kLongest = 100;
-  if (name.empty()) return "is empty";
-  if (name.size() > kLongest) return fmt::format("is {} bytes long", name.size());
-  if (std::any_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }))
-    return "contains a control character";
-  if (name.front() == ' ' || name.back() == ' ') return "begins or ends with a space";
-  if (use == NameUse::kLabel) return name.find_first_of(",=") != std::string_view::npos ? "contains ',' or '='" : "";
-  if (name.find_first_of("/\\") != std::string_view::npos) return "contains a slash";
-  return name.front() == '-' || name.front() == '.' ? fmt::format("begins with '{}'", name.front()) : "";
-}
-
-std::vector<std::string> labels_of(const Axis& axis) {
-  std::vector<std::string> labels;
-  for (const AxisPoint& point : axis.points) labels.push_back(point.label);
-  return labels;
-}
-
-// Marks the label that `value` names as allowed.
-void allow(const TomlValue& value, const Axis& axis, Condition& condition, Diagnostics& diagnostics) {
-  const std::optional<std::string> label = label_of(value);
-  const std::vector<std::string> labels = labels_of(axis);
-  const auto found = label ? std::find(labels.begin(), labels.end(), *label) : labels.end();
-  if (found != labels.end()) {
-    condition.allowed[static_cast<std::size_t>(found - labels.begin())] = true;
-    return;
-  }
-  diagnostics.error(value.where, fmt::format("axis '{}' has no label {}", escaped(axis.name), shown(value)),
-                    {expected_one_of(label.value_or(""), labels)});
-}
 
 // Reads one [[axis]] table.
 class AxisReader {
@@ -55,8 +24,7 @@ class AxisReader {
         read_cell_settings(table_, {"name", "where", "cell", "labels"}, "[[axis]]", diagnostics_);
     const TomlEntry* cells = table_.find("cell");
     name_axis(settings);
-    if (const TomlEntry* where = table_.find("where"))
-      axis_.where = read_where(*where, sweep_.axes, sweep_.axes.size(), diagnostics_);
+    if (const TomlEntry* where = table_.find("where")) axis_.where = read_where(*where, sweep_.axes, diagnostics_);
     if (cells != nullptr && !settings.empty()) {
       diagnostics_.add(
           {.severity = Severity::kError,
@@ -200,89 +168,7 @@ class AxisReader {
   Axis axis_;
 };
 
-// Whether no cell can have both: some axis on which they allow no common label.
-bool are_disjoint(const Where& a, const Where& b) {
-  for (const Condition& one : a.conditions) {
-    for (const Condition& other : b.conditions) {
-      if (one.axis != other.axis) continue;
-      bool common = false;
-      for (std::size_t i = 0; i < one.allowed.size(); ++i) common = common || (one.allowed[i] && other.allowed[i]);
-      if (!common) return true;
-    }
-  }
-  return false;
-}
-
 }  // namespace
-
-bool check_name(const std::string& what, const TomlValue& value, NameUse use, Diagnostics& diagnostics) {
-  if (!value.is(Kind::kText)) {
-    diagnostics.error(value.where, fmt::format("{} cannot be {}", what, shown(value)), {"expected text in quotes"});
-    return false;
-  }
-  const std::string fault = fault_of_name(value.text, use);
-  if (fault.empty()) return true;
-  diagnostics.error(
-      value.where, fmt::format("{} {}", what, fault),
-      {use == NameUse::kFolder
-           ? "expected a name that can be a folder's: at most 100 characters, no slash, no leading dash or dot"
-           : "expected at most 100 characters on one line, without ',' and '=', which select cells"});
-  return false;
-}
-
-std::optional<std::string> label_of(const TomlValue& value) {
-  switch (value.kind) {
-    case Kind::kBool:
-      return value.boolean ? "true" : "false";
-    case Kind::kInteger:
-      return std::to_string(value.integer);
-    case Kind::kFloat:
-      return shortest(value.number);
-    case Kind::kText:
-      return value.text;
-    case Kind::kDate:
-    case Kind::kTable:
-      return std::nullopt;
-    case Kind::kList:
-      break;
-  }
-  std::string text;
-  for (const TomlValue& element : value.elements) {
-    const std::optional<std::string> label = label_of(element);
-    if (!label) return std::nullopt;
-    text += (text.empty() ? "" : "+") + *label;
-  }
-  return text.empty() ? "none" : text;
-}
-
-Where read_where(const TomlEntry& entry, const std::vector<Axis>& axes, std::size_t count, Diagnostics& diagnostics) {
-  Where where{.conditions = {}, .place = entry.where};
-  if (!entry.value.is(Kind::kTable) || entry.value.entries.empty()) {
-    diagnostics.error(entry.value.where, "where names no axis",
-                      {"expected labels by axis, such as where = { architecture = \"Samba\" }"});
-    return where;
-  }
-  std::vector<std::string> names;
-  for (std::size_t i = 0; i < count; ++i) names.push_back(axes[i].name);
-  for (const TomlEntry& one : entry.value.entries) {
-    const auto found = std::find(names.begin(), names.end(), one.key);
-    if (found == names.end()) {
-      diagnostics.error(
-          one.where, fmt::format("no axis '{}' stands before this", escaped(one.key)),
-          {names.empty() ? "expected an axis that was declared further up" : expected_one_of(one.key, names)});
-      continue;
-    }
-    const auto index = static_cast<std::size_t>(found - names.begin());
-    Condition condition{.axis = index, .allowed = std::vector<bool>(axes[index].points.size(), false)};
-    if (one.value.is(Kind::kList)) {
-      for (const TomlValue& value : one.value.elements) allow(value, axes[index], condition, diagnostics);
-    } else {
-      allow(one.value, axes[index], condition, diagnostics);
-    }
-    where.conditions.push_back(std::move(condition));
-  }
-  return where;
-}
 
 void read_axes(const TomlValue& list, Sweep& sweep, Diagnostics& diagnostics) {
   constexpr std::size_t kMostAxes = 32;
