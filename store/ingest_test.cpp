@@ -312,16 +312,16 @@ TEST_F(IngestTest, RecordsHowTheAttemptWasCarriedOut) {
   journal.started(job_.id, 1, nullptr, 1000);
   static_cast<void>(ingest(job_));
   EXPECT_EQ(rows(database_, "SELECT host, git_dirty FROM attempts"), "|\n");
-  const AttemptRecord record{.number = 1,
-                             .token = "t0",
-                             .process = {.host = "node7", .pid = 1, .start_time = 2, .boot_id = "b"},
-                             .started_at = 1,
-                             .devices = {"cpu"},
-                             .threads = 2,
-                             .micro_batch = 4,
-                             .versions = {{"torch", "2.11.0"}},
-                             .commit = "abc",
-                             .dirty = true};
+  AttemptRecord record;
+  record.number = 1;
+  record.token = "t0";
+  record.process.host = "node7";
+  record.devices = {"cpu"};
+  record.threads = 2;
+  record.micro_batch = 4;
+  record.versions = {{"torch", "2.11.0"}};
+  record.commit = "abc";
+  record.dirty = true;
   replace_file(attempt_folder(job_.folder, 1) / "attempt.json", to_json(record));
   write_steps(journal, 1, 1);
   EXPECT_TRUE(ingest(job_).problems.empty());
