@@ -90,8 +90,8 @@ struct Tick {
 };
 
 /// Round, evenly spaced, all with the same decimals.
-std::vector<Tick> even_ticks(Range range) {
-  const double step = round_step(range.high - range.low, 6);
+std::vector<Tick> even_ticks(Range range, double parts) {
+  const double step = round_step(range.high - range.low, parts);
   if (!(step > 1e-9 && step < 1e12)) return {};
   const int decimals = std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9)));
   std::vector<Tick> ticks;
@@ -105,7 +105,8 @@ std::vector<Tick> even_ticks(Range range) {
 /// Ticks that gnuplot would choose worse: its own on a logarithmic axis stand at powers of ten, of which a narrow range
 /// may hold none, and on a linear one it mixes "3" with "2.8". None where its own will do.
 std::vector<Tick> chosen_ticks(Range range, bool logarithmic) {
-  if (!logarithmic || range.high / range.low < kNarrowLog) return even_ticks(range);
+  if (!logarithmic) return even_ticks(range, 8);
+  if (range.high / range.low < kNarrowLog) return even_ticks(range, 6);
   std::vector<Tick> ticks;
   if (range.high / range.low > kWideLog) return ticks;
   for (double power = std::pow(10, std::floor(std::log10(range.low))); power <= range.high; power *= 10)
@@ -168,22 +169,27 @@ void append_plot(std::string& out, const Figure& figure) {
   out += "\n";
 }
 
-/// The axis covers the data with a little air; gnuplot's own choice would round a logarithmic axis to whole decades.
-void append_range(std::string& out, std::string_view name, Range range, bool logarithmic) {
-  const double air = logarithmic ? std::max(std::pow(range.high / range.low, 0.04), 1.01)
-                                 : std::max((range.high - range.low) * 0.04, std::abs(range.high) * 1e-6 + 1e-12);
-  out += fmt::format("set {}range [{}:{}]\n", name, number(logarithmic ? range.low / air : range.low - air),
-                     number(logarithmic ? range.high * air : range.high + air));
+/// The axis covers the data with a little air, and begins at zero where they almost do; gnuplot's own choice would
+/// round a logarithmic axis to whole decades.
+Range covering(Range data, bool logarithmic) {
+  if (logarithmic) {
+    const double air = std::max(std::pow(data.high / data.low, 0.04), 1.01);
+    return {.low = data.low / air, .high = data.high * air};
+  }
+  const double air = std::max((data.high - data.low) * 0.04, std::abs(data.high) * 1e-6 + 1e-12);
+  const bool from_zero = data.low >= 0 && data.low < 0.05 * data.high;
+  return {.low = from_zero ? 0 : data.low - air, .high = data.high + air};
 }
 
 void append_axis(std::string& out, std::string_view name, const FigureAxis& axis, Range range) {
   if (std::isfinite(axis.high)) range.high = std::min(range.high, axis.high);
   std::vector<Tick> ticks;
   for (const double tick : axis.ticks) ticks.push_back({tick, shortest(tick)});
+  range = covering(range, axis.logarithmic);
   if (ticks.empty()) ticks = chosen_ticks(range, axis.logarithmic);
   out += fmt::format("set {}label {}\n", name, gnuplot_text(axis.title));
   if (axis.logarithmic) out += fmt::format("set logscale {}\n", name);
-  append_range(out, name, range, axis.logarithmic);
+  out += fmt::format("set {}range [{}:{}]\n", name, number(range.low), number(range.high));
   if (ticks.empty()) return;
   out += fmt::format("set {}tics (", name);
   for (std::size_t i = 0; i < ticks.size(); ++i)
