@@ -17,9 +17,12 @@ struct AboutOptions final : Options {
   std::int64_t sequence_length = 4096;
   void describe(OptionVisitor& visitor) override {
     visitor.visit({.name = "doc", .doc = "what the model is, and where its numbers come from"}, doc);
-    visitor.visit(
-        {.name = "sequence_length", .doc = "of the training it is meant for", .unit = Unit::kTokens, .min = 1},
-        sequence_length);
+    visitor.visit({.name = "sequence_length",
+                   .doc = "of the training it is meant for",
+                   .unit = Unit::kTokens,
+                   .min = 1,
+                   .max = 1 << 26},
+                  sequence_length);
   }
 };
 
