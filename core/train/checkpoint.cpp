@@ -72,7 +72,7 @@ void check_digest(const fs::path& file, const Json& record) {
   const auto bytes = record.at("bytes").get<std::int64_t>();
   std::error_code missing;
   const auto found = fs::file_size(file, missing);
-  if (missing) throw Error(ErrorCode::kNotFound, fmt::format("'{}' is not there", file.native()));
+  if (missing) corrupt(file, "is missing");
   if (found != static_cast<std::uintmax_t>(bytes))
     corrupt(file, fmt::format("has {} bytes, expected {}", found, bytes));
   if (digest_of_file(file) != record.at("digest").get<std::string>())
