@@ -178,6 +178,19 @@ class DamageTest(unittest.TestCase):
         self.assertEqual(causes, {"disk_full"})
 
 
+    def test_disk_that_fills_while_data_are_prepared(self):
+        disk = SmallDisk.mounted(self)
+        workspace = self.new_workspace()
+        workspace.data = disk.path / "data"
+        prepare = ("data", "prepare", "words", workspace.folder / "text")
+        refused = workspace.mestre(*prepare, expect=ENVIRONMENT)
+        self.assertIn("no space left", refused.stderr)
+        self.assertEqual(list(workspace.data.iterdir()), [], "what was begun must be gone")
+        disk.resize(64 * 1024)
+        workspace.mestre(*prepare)
+        self.assertIn("verified", workspace.mestre("data", "inspect", "words/train.manifest", "--verify").stdout)
+
+
 class SmallDisk:
     """A tmpfs of a size that can be changed while it is in use."""
 
