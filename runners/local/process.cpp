@@ -1,6 +1,7 @@
 #include "runners/local/process.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -28,6 +29,8 @@ struct SessionLeader {
   template <class Launcher>
   boost::system::error_code on_exec_setup(Launcher&, const bp::filesystem::path&, const char* const*) const {
     if (::setsid() < 0) return {errno, boost::system::system_category()};
+    // Ours close by themselves; what we inherited without that flag (a pipe of make, say) must not live on in a worker.
+    ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
     return {};
   }
 };
