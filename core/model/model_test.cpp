@@ -230,8 +230,8 @@ INSTANTIATE_TEST_SUITE_P(Lengths, Attend,
                                          AttendCase{31, 2, 2, 12, 8}, AttendCase{33, 4, 1, 32, 0},
                                          AttendCase{64, 2, 2, 32, 64}, AttendCase{65, 2, 2, 32, 64},
                                          AttendCase{130, 3, 3, 20, 64}),
-                         [](const auto& info) {
-                           const AttendCase& c = info.param;
+                         [](const auto& each) {
+                           const AttendCase& c = each.param;
                            return "length" + std::to_string(c.length) + "_heads" + std::to_string(c.heads) + "_groups" +
                                   std::to_string(c.groups) + "_size" + std::to_string(c.size) + "_window" +
                                   std::to_string(c.window);

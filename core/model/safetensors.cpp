@@ -190,7 +190,10 @@ std::string header_text(const std::vector<NamedTensor>& tensors, const std::map<
   for (const auto& [name, value] : tensors) {
     const std::size_t end = offset + value.nbytes();
     std::string shape;
-    for (const std::int64_t size : value.sizes()) shape += (shape.empty() ? "" : ",") + std::to_string(size);
+    for (const std::int64_t size : value.sizes()) {
+      if (!shape.empty()) shape += ',';
+      shape += std::to_string(size);
+    }
     header.raw(name, fmt::format(R"({{"data_offsets":[{},{}],"dtype":"{}","shape":[{}]}})", offset, end,
                                  type_name(value.scalar_type()), shape));
     offset = end;
