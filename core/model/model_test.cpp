@@ -182,7 +182,8 @@ TEST(Initialization, DrawsTheStudysDistributions) {
   near(deviation(scaled, "layers.1.mixer.down.weight"), 1 / (std::sqrt(d) * 2));
 }
 
-/// Softmax attention as it is defined, with the whole matrix of scores.
+/// Softmax attention as it is defined, with the whole matrix of scores. q [batch, h, length, p], k and v [batch, g,
+/// length, p].
 at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t window) {
   const std::int64_t length = q.size(2), shared = q.size(1) / k.size(1);
   const at::Tensor position = at::arange(length);
@@ -194,65 +195,99 @@ at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::T
   return at::matmul(scores.masked_fill(hidden, -INFINITY).softmax(-1), values);
 }
 
+/// RoPE by complex numbers: the pair (j, j + p/2) times e^(i t 10000^(-2j/p)).
+at::Tensor plain_rotation(const at::Tensor& x) {
+  const std::int64_t half = x.size(3) / 2;
+  const at::Tensor frequency = at::pow(10000.0, at::arange(half, at::kDouble) * (-1.0 / static_cast<double>(half)));
+  const at::Tensor angle = at::arange(x.size(2), at::kDouble).unsqueeze(1) * frequency;
+  const at::Tensor turned =
+      at::complex(x.narrow(3, 0, half), x.narrow(3, half, half)) * at::polar(at::ones_like(angle), angle);
+  return at::cat({at::real(turned), at::imag(turned)}, 3);
+}
+
 struct AttendCase {
   std::int64_t length, heads, groups, size, window;
+  bool rope;
 };
 
-class Attend : public testing::TestWithParam<AttendCase> {};
+class Attend : public testing::TestWithParam<AttendCase> {
+ protected:
+  void compare(at::ScalarType type, double tolerance) {
+    const AttendCase& each = GetParam();
+    at::manual_seed(5);
+    const at::Tensor qkv =
+        at::randn({2, each.length, (each.heads + 2 * each.groups) * each.size}).to(type).requires_grad_();
+    const at::Tensor weight = at::randn({2, each.length, each.heads * each.size}).to(type);
+    at::Tensor cosines, sines;
+    if (each.rope) {
+      const at::Tensor frequency =
+          at::pow(10000.0, at::arange(each.size / 2, at::kDouble) * (-2.0 / static_cast<double>(each.size)));
+      const at::Tensor angle = at::arange(each.length + 3, at::kDouble).unsqueeze(1) * frequency;
+      cosines = angle.cos().to(type);
+      sines = angle.sin().to(type);
+    }
+    const at::Tensor ours = attend(
+        qkv, {.heads = each.heads, .groups = each.groups, .window = each.window, .cosines = cosines, .sines = sines});
+    (ours * weight).sum().backward();
+
+    const at::Tensor exact = qkv.detach().to(at::kDouble).requires_grad_();
+    const auto heads = exact.unflatten(2, {each.heads + 2 * each.groups, each.size})
+                           .transpose(1, 2)
+                           .split_with_sizes({each.heads, each.groups, each.groups}, 1);
+    const at::Tensor q = each.rope ? plain_rotation(heads[0]) : heads[0],
+                     k = each.rope ? plain_rotation(heads[1]) : heads[1];
+    const at::Tensor expected = plain_attention(q, k, heads[2], each.window).transpose(1, 2).flatten(2);
+    (expected * weight.to(at::kDouble)).sum().backward();
+
+    const auto expect_near = [&](const at::Tensor& got, const at::Tensor& want, const char* what) {
+      EXPECT_LE((got.to(at::kDouble) - want).abs().max().item<double>(),
+                tolerance * (1 + want.abs().max().item<double>()))
+          << what;
+    };
+    expect_near(ours.detach(), expected.detach(), "output");
+    expect_near(qkv.grad(), exact.grad(), "gradient");
+  }
+};
 
 TEST_P(Attend, MatchesTheDefinitionForwardAndBackward) {
-  const AttendCase& each = GetParam();
-  at::manual_seed(5);
-  const auto input = [&](std::int64_t heads) { return at::randn({2, heads, each.length, each.size}).requires_grad_(); };
-  const at::Tensor q = input(each.heads), k = input(each.groups), v = input(each.groups);
-  const at::Tensor weight = at::randn({2, each.heads, each.length, each.size});
-  const at::Tensor ours = attend(q, k, v, each.window);
-  (ours * weight).sum().backward();
-
-  const auto exact = [](const at::Tensor& x) { return x.detach().to(at::kDouble).requires_grad_(); };
-  const at::Tensor q64 = exact(q), k64 = exact(k), v64 = exact(v);
-  const at::Tensor expected = plain_attention(q64, k64, v64, each.window);
-  (expected * weight.to(at::kDouble)).sum().backward();
-
-  const auto expect_near = [](const at::Tensor& got, const at::Tensor& want, const char* what) {
-    EXPECT_LE((got.to(at::kDouble) - want).abs().max().item<double>(), 2e-6 * (1 + want.abs().max().item<double>()))
-        << what;
-  };
-  expect_near(ours.detach(), expected.detach(), "output");
-  expect_near(q.grad(), q64.grad(), "gradient of q");
-  expect_near(k.grad(), k64.grad(), "gradient of k");
-  expect_near(v.grad(), v64.grad(), "gradient of v");
+  compare(at::kFloat, 2e-6);
+}
+TEST_P(Attend, MatchesTheDefinitionInDouble) {
+  compare(at::kDouble, 1e-14);
 }
 
 INSTANTIATE_TEST_SUITE_P(Lengths, Attend,
-                         testing::Values(AttendCase{1, 1, 1, 8, 0}, AttendCase{7, 2, 1, 4, 1},
-                                         AttendCase{16, 4, 2, 16, 8}, AttendCase{17, 4, 4, 16, 8},
-                                         AttendCase{31, 2, 2, 12, 8}, AttendCase{33, 4, 1, 32, 0},
-                                         AttendCase{64, 2, 2, 32, 64}, AttendCase{65, 2, 2, 32, 64},
-                                         AttendCase{130, 3, 3, 20, 64}),
-                         [](const auto& each) {
-                           const AttendCase& c = each.param;
+                         testing::Values(AttendCase{1, 1, 1, 8, 0, true}, AttendCase{7, 2, 1, 4, 1, false},
+                                         AttendCase{16, 4, 2, 16, 8, true}, AttendCase{17, 4, 4, 16, 8, false},
+                                         AttendCase{31, 2, 2, 12, 8, true}, AttendCase{33, 4, 1, 32, 0, true},
+                                         AttendCase{64, 2, 2, 32, 64, true}, AttendCase{65, 2, 2, 32, 64, false},
+                                         AttendCase{130, 3, 3, 20, 64, true}, AttendCase{200, 2, 1, 34, 48, true},
+                                         AttendCase{257, 2, 2, 16, 0, true}),
+                         [](const auto& attend_case) {
+                           const AttendCase& c = attend_case.param;
                            return "length" + std::to_string(c.length) + "_heads" + std::to_string(c.heads) + "_groups" +
                                   std::to_string(c.groups) + "_size" + std::to_string(c.size) + "_window" +
-                                  std::to_string(c.window);
+                                  std::to_string(c.window) + (c.rope ? "_rope" : "");
                          });
 
-// A layer without RoPE and with a window of w: moving the token w - 1 back moves the query, moving the one w back
-// leaves its bits alone.
+// With a window of w, moving the value of the token w - 1 back moves the query, moving the one w back leaves its bits
+// alone.
 TEST(Window, HoldsExactlyItsKeys) {
   at::manual_seed(6);
   const std::int64_t length = 40, window = 8, query = 30;
-  const at::Tensor q = at::randn({1, 2, length, 8}), k = at::randn({1, 2, length, 8}), v = at::randn({1, 2, length, 8});
-  const auto row = [&](const at::Tensor& values) { return attend(q, k, values, window).select(2, query); };
-  const auto moved = [&](std::int64_t position) {
-    at::Tensor values = v.clone();
-    values.select(2, position).add_(1);
-    return row(values);
+  const at::Tensor qkv = at::randn({1, length, 3 * 16});
+  const auto row = [&](const at::Tensor& all) {
+    return attend(all, {.heads = 2, .groups = 2, .window = window, .cosines = {}, .sines = {}}).select(1, query);
   };
-  EXPECT_FALSE(moved(query - window + 1).equal(row(v)));
-  EXPECT_FALSE(moved(query).equal(row(v)));
-  EXPECT_TRUE(moved(query - window).equal(row(v)));
-  EXPECT_TRUE(moved(query + 1).equal(row(v)));
+  const auto moved = [&](std::int64_t position) {
+    at::Tensor all = qkv.clone();
+    all.select(1, position).narrow(1, 32, 16).add_(1);
+    return row(all);
+  };
+  EXPECT_FALSE(moved(query - window + 1).equal(row(qkv)));
+  EXPECT_FALSE(moved(query).equal(row(qkv)));
+  EXPECT_TRUE(moved(query - window).equal(row(qkv)));
+  EXPECT_TRUE(moved(query + 1).equal(row(qkv)));
 }
 
 }  // namespace

@@ -105,7 +105,7 @@ Checkpoint write_checkpoint(const fs::path& job_folder, int attempt, const Langu
   const fs::path unfinished = all / (checkpoint_name(state.step) + ".unfinished");
   make_durable_folders(all);
   fs::remove_all(unfinished);
-  make_durable_folders(unfinished);
+  fs::create_directory(unfinished);  // its own name need not survive
 
   const FileRecord weights = write_safetensors(unfinished / kModelFile, weights_of(model), {{"format", "pt"}});
   std::vector<NamedTensor> rest = optimizer.moments();

@@ -169,15 +169,22 @@ TEST_F(Worker, SigtermSavesACheckpointAndSaysPreempted) {
   EXPECT_EQ(lines_of(job, 1, "checkpoint")[0].step, lines_of(job, 1, "metrics").back().step);
 }
 
-TEST_F(Worker, StopsBeforeItsDeadlineWithACheckpoint) {
-  const fs::path job = jobs_.add(long_training(100000));
+TEST_F(Worker, StopsAtItsDeadlineWithACheckpointToGoOnFrom) {
+  const fs::path job = jobs_.add(jobs_.small_training());
   Launch launch = jobs_.default_launch();
-  launch.deadline = now_seconds() + 4;
+  launch.deadline = now_seconds() + 1;  // less than a step, a checkpoint and the margin would take
   jobs_.launch(job, launch);
   ASSERT_EQ(run_worker(job), 1);
-  EXPECT_LT(now_seconds(), launch.deadline);
   EXPECT_EQ(journal_of(job, 1).back().cause, "deadline");
-  EXPECT_EQ(lines_of(job, 1, "checkpoint").size(), 1U);
+  ASSERT_EQ(lines_of(job, 1, "checkpoint").size(), 1U);
+  EXPECT_EQ(lines_of(job, 1, "checkpoint")[0].step, 0);
+  EXPECT_TRUE(lines_of(job, 1, "metrics").empty());
+
+  launch.deadline = now_seconds() + 3600;
+  jobs_.launch(job, launch);
+  ASSERT_EQ(run_worker(job), 0);
+  EXPECT_FALSE(journal_of(job, 2).front().fresh);
+  EXPECT_EQ(losses_of(job).size(), 6U);
 }
 
 TEST_F(Worker, ADamagedCheckpointCostsAWarningAndTheWayFromTheOneBefore) {

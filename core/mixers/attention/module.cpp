@@ -5,15 +5,6 @@
 #include "core/mixers/attention/module_attend.h"
 
 namespace mestre {
-namespace {
-
-// Turns each pair (j, j + p/2) of x [batch, heads, length, p] by the angle of its position.
-at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosines, const at::Tensor& sines) {
-  const std::vector<at::Tensor> halves = x.chunk(2, -1);
-  return at::cat({halves[0] * cosines - halves[1] * sines, halves[1] * cosines + halves[0] * sines}, -1);
-}
-
-}  // namespace
 
 AttentionModule::AttentionModule(const AttentionOptions& options, const ModelShape& shape)
     : options_(options), head_size_(options.head_size(shape)) {
@@ -23,23 +14,21 @@ AttentionModule::AttentionModule(const AttentionOptions& options, const ModelSha
 }
 
 at::Tensor AttentionModule::forward(const at::Tensor& x) {
-  const std::int64_t length = x.size(1), heads = options_.heads, groups = options_.kv_heads;
-  const at::Tensor all = qkv_->forward(x).unflatten(-1, {heads + 2 * groups, head_size_}).transpose(1, 2);
-  at::Tensor q = all.narrow(1, 0, heads), k = all.narrow(1, heads, groups);
-  const at::Tensor v = all.narrow(1, heads + groups, groups);
-  if (options_.rope) {
-    if (!cosines_.defined() || cosines_.size(0) < length || cosines_.dtype() != x.dtype()) {
-      const at::Tensor pair = at::arange(head_size_ / 2, at::kDouble);
-      const at::Tensor frequency = at::pow(options_.rope_base, pair * (-2.0 / static_cast<double>(head_size_)));
-      const at::Tensor angle = at::arange(length, at::kDouble).unsqueeze(1) * frequency;
-      cosines_ = angle.cos().to(x.options());
-      sines_ = angle.sin().to(x.options());
-    }
-    const at::Tensor cosines = cosines_.narrow(0, 0, length), sines = sines_.narrow(0, 0, length);
-    q = rotate(q, cosines, sines);
-    k = rotate(k, cosines, sines);
-  }
-  return out_->forward(attend(q, k, v, options_.window).transpose(1, 2).flatten(2));
+  if (options_.rope) prepare_rotation(x);
+  return out_->forward(attend(qkv_->forward(x), {.heads = options_.heads,
+                                                 .groups = options_.kv_heads,
+                                                 .window = options_.window,
+                                                 .cosines = cosines_,
+                                                 .sines = sines_}));
+}
+
+void AttentionModule::prepare_rotation(const at::Tensor& x) {
+  if (cosines_.defined() && cosines_.size(0) >= x.size(1) && cosines_.dtype() == x.dtype()) return;
+  const at::Tensor pair = at::arange(head_size_ / 2, at::kDouble);
+  const at::Tensor frequency = at::pow(options_.rope_base, pair * (-2.0 / static_cast<double>(head_size_)));
+  const at::Tensor angle = at::arange(x.size(1), at::kDouble).unsqueeze(1) * frequency;
+  cosines_ = angle.cos().to(x.options());
+  sines_ = angle.sin().to(x.options());
 }
 
 void AttentionModule::initialize(const Initializer& initializer) {

@@ -19,6 +19,9 @@ class AttentionModule final : public MixerModule {
   void initialize(const Initializer& initializer) override;
 
  private:
+  /// Fills in cosines_ and sines_ for sequences as long as x.
+  void prepare_rotation(const at::Tensor& x);
+
   AttentionOptions options_;
   std::int64_t head_size_;
   std::shared_ptr<Dense> qkv_;

@@ -1,61 +1,121 @@
 #include "core/mixers/attention/module_attend.h"
 
-#include <limits>
-
 #include <ATen/ATen.h>
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "core/mixers/attention/module_attend_cpu.h"
 
 namespace mestre {
 namespace {
 
-// Query head j reads key-value head floor(j g / h): each is repeated h / g times in a row.
-at::Tensor for_each_query_head(const at::Tensor& x, std::int64_t heads) {
-  const std::int64_t groups = x.size(1);
-  if (groups == heads) return x;
-  return x.unsqueeze(2)
-      .expand({x.size(0), groups, heads / groups, x.size(2), x.size(3)})
-      .reshape({x.size(0), heads, x.size(2), x.size(3)});
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// Finds the rows of one sequence and key-value head in tensors laid out as attend() says.
+template <class T>
+struct Layout {
+  Layout(const at::Tensor& qkv, const AttendOptions& o)
+      : options(o), length(qkv.size(1)), size(qkv.size(2) / (o.heads + 2 * o.groups)), shared(o.heads / o.groups) {
+    if (o.cosines.defined())
+      rotation = {.cosines = o.cosines.const_data_ptr<T>(), .sines = o.sines.const_data_ptr<T>()};
+  }
+
+  [[nodiscard]] std::int64_t qkv_row() const { return (options.heads + 2 * options.groups) * size; }
+  [[nodiscard]] std::int64_t out_row() const { return options.heads * size; }
+
+  [[nodiscard]] AttendInput<T> input(const T* qkv, std::int64_t batch, std::int64_t group) const {
+    return {.shape = {.length = length, .size = size, .shared = shared, .window = options.window},
+            .rotation = rotation,
+            .q = queries<const T>(qkv, batch, group),
+            .k = keys<const T>(qkv, batch, group),
+            .v = values<const T>(qkv, batch, group)};
+  }
+  template <class U>
+  [[nodiscard]] HeadRows<U> queries(U* qkv, std::int64_t batch, std::int64_t group) const {
+    return {qkv + batch * length * qkv_row() + group * shared * size, qkv_row()};
+  }
+  template <class U>
+  [[nodiscard]] HeadRows<U> keys(U* qkv, std::int64_t batch, std::int64_t group) const {
+    return {qkv + batch * length * qkv_row() + (options.heads + group) * size, qkv_row()};
+  }
+  template <class U>
+  [[nodiscard]] HeadRows<U> values(U* qkv, std::int64_t batch, std::int64_t group) const {
+    return {qkv + batch * length * qkv_row() + (options.heads + options.groups + group) * size, qkv_row()};
+  }
+  template <class U>
+  [[nodiscard]] HeadRows<U> out(U* data, std::int64_t batch, std::int64_t group) const {
+    return {data + batch * length * out_row() + group * shared * size, out_row()};
+  }
+  template <class U>
+  [[nodiscard]] U* log_sums(U* data, std::int64_t batch, std::int64_t group) const {
+    return data + (batch * options.heads + group * shared) * length;
+  }
+
+  const AttendOptions& options;
+  std::int64_t length, size, shared;
+  Rotation<T> rotation;
+};
+
+template <class Task>
+void for_each_head(const at::Tensor& qkv, std::int64_t groups, const Task& task) {
+  at::parallel_for(0, qkv.size(0) * groups, 1, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t i = first; i < last; ++i) task(i / groups, i % groups);
+  });
 }
 
-// [batch, h, blocks * w, p] to [batch * blocks, h, w, p].
-at::Tensor into_blocks(const at::Tensor& x, std::int64_t blocks) {
-  return x.unflatten(2, {blocks, x.size(2) / blocks}).transpose(1, 2).flatten(0, 1);
-}
+class AttendFunction : public torch::autograd::Function<AttendFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& input, const AttendOptions& options) {
+    const std::int64_t heads = options.heads, groups = options.groups;
+    const at::Tensor qkv = input.contiguous();
+    const std::int64_t batch = qkv.size(0), length = qkv.size(1);
+    const at::Tensor o = at::empty({batch, length, qkv.size(2) / (heads + 2 * groups) * heads}, qkv.options());
+    const at::Tensor log_sums = at::empty({batch, heads, length}, qkv.options());
+    AT_DISPATCH_FLOATING_TYPES(qkv.scalar_type(), "attend", [&] {
+      const Layout<scalar_t> layout(qkv, options);
+      for_each_head(qkv, groups, [&](std::int64_t row, std::int64_t group) {
+        attend_forward<scalar_t>(layout.input(qkv.const_data_ptr<scalar_t>(), row, group),
+                                 layout.out(o.mutable_data_ptr<scalar_t>(), row, group),
+                                 layout.log_sums(log_sums.mutable_data_ptr<scalar_t>(), row, group));
+      });
+    });
+    context->save_for_backward({qkv, o, log_sums, options.cosines, options.sines});
+    context->saved_data["heads"] = heads;
+    context->saved_data["groups"] = groups;
+    context->saved_data["window"] = options.window;
+    return o;
+  }
 
-// What a block of w queries may see of the w keys before it and its own w: 0 where it may, -inf elsewhere. [blocks, 1,
-// w, 2w]
-at::Tensor band_mask(std::int64_t blocks, std::int64_t w, const at::TensorOptions& options) {
-  const at::Tensor position = at::arange(w, options.dtype(at::kLong));
-  const at::Tensor distance = position.unsqueeze(1) + w - at::arange(2 * w, options.dtype(at::kLong)).unsqueeze(0);
-  const at::Tensor hidden = (distance < 0) | (distance >= w);
-  at::Tensor mask =
-      at::zeros({blocks, 1, w, 2 * w}, options).masked_fill_(hidden, -std::numeric_limits<double>::infinity());
-  mask.select(0, 0).narrow(2, 0, w).fill_(
-      -std::numeric_limits<double>::infinity());  // nothing stands before the first block
-  return mask;
-}
-
-// Each block of w queries against its own keys and the block before, which together hold every key of every window.
-at::Tensor attend_in_window(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t w) {
-  const std::int64_t batch = q.size(0), heads = q.size(1), length = q.size(2), size = q.size(3);
-  const std::int64_t blocks = (length + w - 1) / w, missing = blocks * w - length;
-  const auto with_block_before = [&](const at::Tensor& x) {
-    return at::constant_pad_nd(x, {0, 0, w, missing})
-        .unfold(2, 2 * w, w)
-        .permute({0, 2, 1, 4, 3})
-        .reshape({batch * blocks, heads, 2 * w, size});
-  };
-  const at::Tensor queries = into_blocks(at::constant_pad_nd(q, {0, 0, 0, missing}), blocks);
-  const at::Tensor mask = band_mask(blocks, w, q.options()).repeat({batch, 1, 1, 1});
-  const at::Tensor o = at::scaled_dot_product_attention(queries, with_block_before(k), with_block_before(v), mask);
-  return o.unflatten(0, {batch, blocks}).transpose(1, 2).reshape({batch, heads, blocks * w, size}).narrow(2, 0, length);
-}
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &qkv = saved[0], &o = saved[1], &log_sums = saved[2];
+    const AttendOptions options = {.heads = context->saved_data["heads"].toInt(),
+                                   .groups = context->saved_data["groups"].toInt(),
+                                   .window = context->saved_data["window"].toInt(),
+                                   .cosines = saved[3],
+                                   .sines = saved[4]};
+    const at::Tensor g = gradients[0].contiguous(), dqkv = at::empty_like(qkv);
+    AT_DISPATCH_FLOATING_TYPES(qkv.scalar_type(), "attend_backward", [&] {
+      const Layout<scalar_t> layout(qkv, options);
+      for_each_head(qkv, options.groups, [&](std::int64_t row, std::int64_t group) {
+        auto* out = dqkv.mutable_data_ptr<scalar_t>();
+        attend_backward<scalar_t>(
+            layout.input(qkv.const_data_ptr<scalar_t>(), row, group),
+            layout.out(o.const_data_ptr<scalar_t>(), row, group), layout.out(g.const_data_ptr<scalar_t>(), row, group),
+            layout.log_sums(log_sums.const_data_ptr<scalar_t>(), row, group), layout.queries(out, row, group),
+            layout.keys(out, row, group), layout.values(out, row, group));
+      });
+    });
+    return {dqkv, at::Tensor()};
+  }
+};
 
 }  // namespace
 
-at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t window) {
-  const at::Tensor keys = for_each_query_head(k, q.size(1)), values = for_each_query_head(v, q.size(1));
-  if (window > 0 && window < q.size(2)) return attend_in_window(q, keys, values, window);
-  return at::scaled_dot_product_attention(q, keys, values, std::nullopt, 0.0, true);
+at::Tensor attend(const at::Tensor& qkv, const AttendOptions& options) {
+  return AttendFunction::apply(qkv, options);
 }
 
 }  // namespace mestre

@@ -1,6 +1,6 @@
 #include "core/mixers/mlp/module.h"
 
-#include <ATen/ATen.h>
+#include "core/model/swiglu.h"
 
 namespace mestre {
 
@@ -10,8 +10,7 @@ MlpModule::MlpModule(const MlpOptions& options, const ModelShape& shape) {
 }
 
 at::Tensor MlpModule::forward(const at::Tensor& x) {
-  const std::vector<at::Tensor> halves = gate_up_->forward(x).chunk(2, -1);
-  return down_->forward(at::silu(halves[0]) * halves[1]);
+  return down_->forward(swiglu(gate_up_->forward(x)));
 }
 
 void MlpModule::initialize(const Initializer& initializer) {

@@ -1,0 +1,250 @@
+// For a block of queries Q (rotated, scaled by p^-1/2) and the keys K, values V that it sees:
+//   S = Q K^T;  P = softmax of each row over what the mask leaves;  O = P V
+// and backwards, with P = exp(S - log-sum-exp) computed again and delta = the row sums of dO * O:
+//   dV += P^T dO;  dS = P * (dO V^T - delta);  dQ = dS K;  dK += dS^T Q
+// K^T and V^T are laid out once a head, so that each product runs along dense rows (small_product.h).
+#include "core/mixers/attention/module_attend_cpu.h"
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+
+#include "core/model/simd.h"
+#include "core/model/small_product.h"
+
+namespace mestre {
+namespace {
+
+constexpr std::int64_t kQueries = 48;  // of a block; a multiple of the product's tiles
+
+/// A dense matrix of our own, rows padded for small_product, zero where nothing was written.
+template <class T>
+struct Matrix {
+  Matrix(std::int64_t rows, std::int64_t columns)
+      : row(padded(columns)), values(static_cast<std::size_t>(rows * row)) {}
+  [[nodiscard]] T* at(std::int64_t i, std::int64_t j = 0) { return values.data() + i * row + j; }
+  [[nodiscard]] Strided<T> from(std::int64_t i) { return {at(i), row, 1}; }
+  /// Its transpose, from column j on.
+  [[nodiscard]] Strided<T> transposed_from(std::int64_t j) { return {at(0, j), 1, row}; }
+
+  std::int64_t row;
+  std::vector<T> values;
+};
+
+/// The block of queries [first, last) and the keys [keys, keys + count) that it needs; count includes padding.
+struct Block {
+  std::int64_t first, last, keys, count;
+  [[nodiscard]] std::int64_t queries() const { return last - first; }
+};
+
+Block block_at(const AttendShape& shape, std::int64_t first) {
+  const std::int64_t last = std::min(first + kQueries, shape.length);
+  std::int64_t keys = shape.window > 0 ? std::max<std::int64_t>(0, first - shape.window + 1) : 0;
+  keys -= keys % kProductPadding;
+  return {.first = first, .last = last, .keys = keys, .count = padded(last - keys)};
+}
+
+/// Most keys that any block needs.
+std::int64_t most_keys(const AttendShape& shape) {
+  const std::int64_t all = padded(shape.length);
+  return shape.window > 0 ? std::min(all, padded(shape.window + kQueries + kProductPadding)) : all;
+}
+
+// Element j and j + p/2 of a row, turned by the angle of position t (backwards where `sign` is -1) and scaled.
+template <class T>
+void rotate_row(const T* from, T* to, std::int64_t p, const Rotation<T>& rotation, std::int64_t t, T sign, T scale) {
+  if (rotation.cosines == nullptr) {
+    for (std::int64_t j = 0; j < p; ++j) to[j] = from[j] * scale;
+    return;
+  }
+  const std::int64_t half = p / 2;
+  const T *cosines = rotation.cosines + t * half, *sines = rotation.sines + t * half;
+  for (std::int64_t j = 0; j < half; ++j) {
+    const T c = cosines[j] * scale, s = sines[j] * scale * sign, x = from[j], y = from[j + half];
+    to[j] = x * c - y * s;
+    to[j + half] = y * c + x * s;
+  }
+}
+
+template <class T>
+Matrix<T> transpose(const Matrix<T>& rows, std::int64_t count, std::int64_t columns) {
+  Matrix<T> result(columns, count);
+  for (std::int64_t i = 0; i < count; ++i)
+    for (std::int64_t j = 0; j < columns; ++j)
+      *result.at(j, i) = rows.values[static_cast<std::size_t>(i * rows.row + j)];
+  return result;
+}
+
+/// Columns [begin, end) of a row of scores that query t may see.
+struct Visible {
+  std::int64_t begin, end;
+};
+
+Visible visible(const AttendShape& shape, const Block& block, std::int64_t t) {
+  const std::int64_t first = shape.window > 0 ? std::max<std::int64_t>(0, t - shape.window + 1) : 0;
+  return {.begin = first - block.keys, .end = t + 1 - block.keys};
+}
+
+// A row of scores to its exponentials less the largest; returns their sum and the largest. Zero outside of what is
+// visible.
+template <class T>
+struct RowSum {
+  T sum, largest;
+};
+
+template <class T>
+RowSum<T> exponentials(T* row, std::int64_t count, Visible seen) {
+  RowSum<T> result = {};
+  simd::with_widest_registers([&]<int Bytes>() MESTRE_INLINE_LAMBDA {
+    using R = simd::Register<T, Bytes>;
+    typename R::Value most = R::all(-std::numeric_limits<T>::max()), sums = {};
+    T* visible_row = row + seen.begin;
+    const std::int64_t visible_count = seen.end - seen.begin;
+    std::int64_t j = 0;
+    for (; j + R::kLanes <= visible_count; j += R::kLanes) most = R::larger(most, R::load(visible_row + j));
+    T largest = R::largest(most);
+    for (std::int64_t rest = j; rest < visible_count; ++rest)
+      largest = visible_row[rest] > largest ? visible_row[rest] : largest;
+    for (std::int64_t hidden = 0; hidden < seen.begin; ++hidden) row[hidden] = 0;
+    simd::for_each_register<R>(visible_count, [&](std::int64_t i, auto access) MESTRE_INLINE_LAMBDA {
+      const typename R::Value value = R::exp(access.load(visible_row + i) - largest);
+      access.store(visible_row + i, value);
+      sums += access.load(visible_row + i);
+    });
+    for (std::int64_t hidden = seen.end; hidden < count; ++hidden) row[hidden] = 0;
+    result = {R::sum(sums), largest};
+  });
+  return result;
+}
+
+// Rows of scores S and of dO V^T to probabilities and to dS, in place.
+template <class T>
+void score_gradients(T* scores, T* products, std::int64_t count, Visible seen, T log_sum_exp, T delta) {
+  simd::with_widest_registers([&]<int Bytes>() MESTRE_INLINE_LAMBDA {
+    using R = simd::Register<T, Bytes>;
+    for (std::int64_t hidden = 0; hidden < seen.begin; ++hidden) scores[hidden] = products[hidden] = 0;
+    T *s = scores + seen.begin, *d = products + seen.begin;
+    simd::for_each_register<R>(seen.end - seen.begin, [&](std::int64_t j, auto access) MESTRE_INLINE_LAMBDA {
+      const typename R::Value probability = R::exp(access.load(s + j) - log_sum_exp);
+      access.store(d + j, probability * (access.load(d + j) - delta));
+      access.store(s + j, probability);
+    });
+    for (std::int64_t hidden = seen.end; hidden < count; ++hidden) scores[hidden] = products[hidden] = 0;
+  });
+}
+
+/// Keys and values of the head as the passes need them.
+template <class T>
+struct Keys {
+  explicit Keys(const AttendInput<T>& in)
+      : rows(padded(in.shape.length), in.shape.size), values(padded(in.shape.length), in.shape.size) {
+    for (std::int64_t t = 0; t < in.shape.length; ++t) {
+      rotate_row(in.k.data + t * in.k.token, rows.at(t), in.shape.size, in.rotation, t, T(1), T(1));
+      std::copy_n(in.v.data + t * in.v.token, in.shape.size, values.at(t));
+    }
+  }
+  Matrix<T> rows;  // rotated
+  Matrix<T> values;
+};
+
+template <class T>
+T score_scale(const AttendShape& shape) {
+  return T(1) / std::sqrt(static_cast<T>(shape.size));
+}
+
+template <class T>
+void load_queries(const AttendInput<T>& in, std::int64_t head, const Block& block, Matrix<T>& q) {
+  for (std::int64_t t = block.first; t < block.last; ++t) {
+    rotate_row(in.q.data + t * in.q.token + head * in.shape.size, q.at(t - block.first), in.shape.size, in.rotation, t,
+               T(1), score_scale<T>(in.shape));
+  }
+}
+
+}  // namespace
+
+template <class T>
+void attend_forward(const AttendInput<T>& in, HeadRows<T> o, T* log_sum_exp) {
+  const AttendShape& shape = in.shape;
+  const std::int64_t p = shape.size;
+  Keys<T> keys(in);
+  Matrix<T> keys_transposed = transpose(keys.rows, shape.length, p);
+  Matrix<T> q(kQueries, p), scores(kQueries, most_keys(shape)), sums(kQueries, p);
+  for (std::int64_t head = 0; head < shape.shared; ++head) {
+    for (std::int64_t first = 0; first < shape.length; first += kQueries) {
+      const Block block = block_at(shape, first);
+      load_queries(in, head, block, q);
+      small_product<T>(block.queries(), block.count, p, q.from(0), keys_transposed.at(0, block.keys),
+                       keys_transposed.row, scores.at(0), scores.row, false);
+      T scales[kQueries];
+      for (std::int64_t t = block.first; t < block.last; ++t) {
+        const RowSum<T> row = exponentials(scores.at(t - first), block.count, visible(shape, block, t));
+        scales[t - first] = T(1) / row.sum;
+        log_sum_exp[head * shape.length + t] = row.largest + std::log(row.sum);
+      }
+      small_product<T>(block.queries(), sums.row, block.count, scores.from(0), keys.values.at(block.keys),
+                       keys.values.row, sums.at(0), sums.row, false);
+      for (std::int64_t t = block.first; t < block.last; ++t) {
+        T* out = o.data + t * o.token + head * p;
+        for (std::int64_t j = 0; j < p; ++j) out[j] = *sums.at(t - first, j) * scales[t - first];
+      }
+    }
+  }
+}
+
+template <class T>
+void attend_backward(const AttendInput<T>& in, HeadRows<const T> o, HeadRows<const T> do_, const T* log_sum_exp,
+                     HeadRows<T> dq, HeadRows<T> dk, HeadRows<T> dv) {
+  const AttendShape& shape = in.shape;
+  const std::int64_t p = shape.size;
+  Keys<T> keys(in);
+  Matrix<T> keys_transposed = transpose(keys.rows, shape.length, p),
+            values_transposed = transpose(keys.values, shape.length, p);
+  Matrix<T> q(kQueries, p), gradient(kQueries, p), dq_block(kQueries, p), scores(kQueries, most_keys(shape)),
+      products(kQueries, most_keys(shape));
+  Matrix<T> dkeys(padded(shape.length), p), dvalues(padded(shape.length), p);
+  for (std::int64_t head = 0; head < shape.shared; ++head) {
+    for (std::int64_t first = 0; first < shape.length; first += kQueries) {
+      const Block block = block_at(shape, first);
+      const std::int64_t queries = block.queries();
+      load_queries(in, head, block, q);
+      T deltas[kQueries] = {};
+      for (std::int64_t t = block.first; t < block.last; ++t) {
+        const T *go = do_.data + t * do_.token + head * p, *out = o.data + t * o.token + head * p;
+        for (std::int64_t j = 0; j < p; ++j) {
+          *gradient.at(t - first, j) = go[j];
+          deltas[t - first] += go[j] * out[j];
+        }
+      }
+      small_product<T>(queries, block.count, p, q.from(0), keys_transposed.at(0, block.keys), keys_transposed.row,
+                       scores.at(0), scores.row, false);
+      small_product<T>(queries, block.count, p, gradient.from(0), values_transposed.at(0, block.keys),
+                       values_transposed.row, products.at(0), products.row, false);
+      for (std::int64_t t = block.first; t < block.last; ++t) {
+        score_gradients(scores.at(t - first), products.at(t - first), block.count, visible(shape, block, t),
+                        log_sum_exp[head * shape.length + t], deltas[t - first]);
+      }
+      small_product<T>(block.count, dvalues.row, queries, scores.transposed_from(0), gradient.at(0), gradient.row,
+                       dvalues.at(block.keys), dvalues.row, true);
+      small_product<T>(block.count, dkeys.row, queries, products.transposed_from(0), q.at(0), q.row,
+                       dkeys.at(block.keys), dkeys.row, true);
+      small_product<T>(queries, dq_block.row, block.count, products.from(0), keys.rows.at(block.keys), keys.rows.row,
+                       dq_block.at(0), dq_block.row, false);
+      for (std::int64_t t = block.first; t < block.last; ++t)
+        rotate_row(dq_block.at(t - first), dq.data + t * dq.token + head * p, p, in.rotation, t, T(-1),
+                   score_scale<T>(shape));
+    }
+  }
+  for (std::int64_t t = 0; t < shape.length; ++t) {
+    rotate_row(dkeys.at(t), dk.data + t * dk.token, p, in.rotation, t, T(-1), T(1));
+    std::copy_n(dvalues.at(t), p, dv.data + t * dv.token);
+  }
+}
+
+template void attend_forward<float>(const AttendInput<float>&, HeadRows<float>, float*);
+template void attend_forward<double>(const AttendInput<double>&, HeadRows<double>, double*);
+template void attend_backward<float>(const AttendInput<float>&, HeadRows<const float>, HeadRows<const float>,
+                                     const float*, HeadRows<float>, HeadRows<float>, HeadRows<float>);
+template void attend_backward<double>(const AttendInput<double>&, HeadRows<const double>, HeadRows<const double>,
+                                      const double*, HeadRows<double>, HeadRows<double>, HeadRows<double>);
+
+}  // namespace mestre
