@@ -55,7 +55,7 @@ std::vector<Column> columns_of(const SweepResults& results) {
   if (columns.empty()) columns.push_back({.title = "sweep"});
   columns.push_back({.title = "parameters", .show = Show::kCount});
   columns.push_back({.title = "speed", .unit = "tokens/s", .key = "training_tokens_per_second"});
-  for (const Evaluation& evaluation : results.evaluations) {
+  for (const EvaluationResults& evaluation : results.evaluations) {
     const bool usual = evaluation.name == "perplexity";
     for (const std::int64_t length : evaluation.lengths)
       columns.push_back({.title = std::to_string(length),
@@ -75,7 +75,7 @@ std::vector<Cell> cells_of(const SweepResults& results, const SweepRow& row) {
   if (row.baseline) cells.front().mark = kBaselineMark;
   cells.push_back(parameters_cell(results, row));
   cells.push_back(mean_cell(sample_of(results, row, [](const CellResults& cell) { return cell.tokens_per_second; })));
-  for (const Evaluation& evaluation : results.evaluations) {
+  for (const EvaluationResults& evaluation : results.evaluations) {
     for (const std::int64_t length : evaluation.lengths) {
       cells.push_back(interval_cell(sample_of(results, row, [&](const CellResults& cell) -> std::optional<double> {
         const auto found = cell.perplexity.find({evaluation.name, length});

@@ -102,7 +102,7 @@ double settled_top(const std::vector<Series>& all) {
 
 std::vector<std::pair<std::string, Figure>> perplexity_figures(const SweepResults& results) {
   std::vector<std::pair<std::string, Figure>> figures;
-  for (const Evaluation& evaluation : results.evaluations) {
+  for (const EvaluationResults& evaluation : results.evaluations) {
     if (evaluation.lengths.size() < 2) continue;
     Figure figure{.title = "Perplexity against context length",
                   .x = {.title = "context length (tokens)",

@@ -55,7 +55,7 @@ struct SweepRow {
 };
 
 /// A perplexity evaluation that the sweep asks for, and the lengths that it asks for or that were measured.
-struct Evaluation {
+struct EvaluationResults {
   std::string name;
   std::vector<std::int64_t> lengths;  // tokens, ascending
 };
@@ -68,7 +68,7 @@ struct SweepResults {
   std::vector<std::size_t> row_axes;  // indices of the axes that vary more than seeds
   std::vector<CellResults> cells;     // in the order of the grid
   std::vector<SweepRow> rows;         // in the order of their first cells
-  std::vector<Evaluation> evaluations;
+  std::vector<EvaluationResults> evaluations;
   std::vector<Provenance> provenance;  // of the finished jobs, in the order of their cells
 
   /// Cells whose jobs are not all done.

@@ -100,7 +100,7 @@ class Planner {
       complain_of_no_match(where, owner);
     };
     for (const Override& over : sweep_.overrides) check(over.where, "[[when]]");
-    for (const Evaluation& evaluation : sweep_.evaluations) check(evaluation.where, "[[evaluate]]");
+    for (const EvaluationRequest& evaluation : sweep_.evaluations) check(evaluation.where, "[[evaluate]]");
     for (const Axis& axis : sweep_.axes) check(axis.where, "[[axis]]");
     check_overrides_apart(grid);
   }
@@ -224,7 +224,7 @@ class Planner {
 
   // Whether the cell is to be evaluated by this; false too where it has no text for it, which is reported.
   bool needs_validation(std::size_t evaluation, CellIndex index, const CellParts& parts) {
-    const Evaluation& asked = sweep_.evaluations[evaluation];
+    const EvaluationRequest& asked = sweep_.evaluations[evaluation];
     if (asked.options == nullptr || !matches(asked.where, index) || parts.data < 0) return false;
     if (resolver_.data(parts.data).validation) return true;
     diagnostics_.error(asked.place, fmt::format("evaluation '{}' has no text to read", escaped(asked.name)),
@@ -233,7 +233,7 @@ class Planner {
   }
 
   std::size_t add_evaluation(std::size_t evaluation, const CellParts& parts, std::size_t training) {
-    const Evaluation& asked = sweep_.evaluations[evaluation];
+    const EvaluationRequest& asked = sweep_.evaluations[evaluation];
     const PlannedCorpus& corpus = *resolver_.data(parts.data).validation;
     const LaunchOptions& launch = resolver_.launch(parts.launch).options;
     const auto [index, is_new] = find_or_add(evaluation_spec(evaluation, parts.data, plan_.jobs[training].id));

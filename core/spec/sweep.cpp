@@ -159,7 +159,7 @@ class SweepReader {
   }
 
   void read_evaluation(const TomlValue& table) {
-    Evaluation evaluation{.name = {}, .place = table.where, .options = nullptr, .where = {}};
+    EvaluationRequest evaluation{.name = {}, .place = table.where, .options = nullptr, .where = {}};
     const TomlEntry* name = table.find("name");
     const TomlEntry* task = table.find("task");
     if (name == nullptr)
@@ -178,11 +178,11 @@ class SweepReader {
     sweep_.evaluations.push_back(std::move(evaluation));
   }
 
-  void check_evaluation_name(const Evaluation& evaluation) {
+  void check_evaluation_name(const EvaluationRequest& evaluation) {
     if (evaluation.name == "train")
       diagnostics_.error(evaluation.place, "an evaluation called 'train'",
                          {"expected another name; this one is the training's"});
-    for (const Evaluation& other : sweep_.evaluations) {
+    for (const EvaluationRequest& other : sweep_.evaluations) {
       if (other.name != evaluation.name) continue;
       diagnostics_.add({.severity = Severity::kError,
                         .where = evaluation.place,
@@ -192,7 +192,7 @@ class SweepReader {
     }
   }
 
-  void read_task(const TomlValue& table, const TomlValue& task, Evaluation& evaluation) {
+  void read_task(const TomlValue& table, const TomlValue& task, EvaluationRequest& evaluation) {
     const TaskType* type = task.is(Kind::kText) ? find_task_type(task.text) : nullptr;
     if (type == nullptr)
       return diagnostics_.error(task.where, fmt::format("unknown task {}", shown(task)),

@@ -66,7 +66,7 @@ struct Override {
 };
 
 /// [[evaluate]]
-struct Evaluation {
+struct EvaluationRequest {
   std::string name;
   Position place;
   std::shared_ptr<const TaskOptions> options;
@@ -81,7 +81,7 @@ struct Sweep {
   std::vector<Axis> axes;
   std::vector<Exclusion> exclusions;
   std::vector<Override> overrides;
-  std::vector<Evaluation> evaluations;
+  std::vector<EvaluationRequest> evaluations;
   bool axes_are_sound = true;  // false where an axis had an error: expanding would only mislead
   std::unique_ptr<const TomlValue> root;
 };

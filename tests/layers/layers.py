@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks every #include line of the project against rules.py.
+"""Checks every #include line of the project against rules.py, and that no two headers define a type of the same name.
 
     layers.py [ROOT]
 
@@ -54,11 +54,29 @@ def violations_of_theirs(path, name):
         yield f"<{name}> is slow to compile; include it from a .cpp and keep it out of headers"
 
 
+TYPE = re.compile(r"^(?:struct|class|enum class) (\w+)(?: final)?(?: :.*)? \{")
+
+
+def types_defined_twice(root):
+    """Two types of one name in namespace mestre are undefined behaviour where a program links both, and no linker says so."""
+    first = {}
+    for path in sources(root):
+        if not path.endswith(".h") or path.startswith("kernels/"):  # those have a namespace of their own
+            continue
+        for line, text in enumerate((root / path).read_text(encoding="utf-8").splitlines(), start=1):
+            found = TYPE.match(text)
+            if found and found[1] in first:
+                yield f"{path}:{line}: error: type '{found[1]}' is defined in {first[found[1]]} too; give one another name"
+            elif found:
+                first[found[1]] = path
+
+
 def violations(root):
     for path in sources(root):
         for line, quoted, name in includes(path, root):
             found = violations_of_ours(path, name, root) if quoted else violations_of_theirs(path, name)
             yield from (f"{path}:{line}: error: {message}" for message in found)
+    yield from types_defined_twice(root)
 
 
 def main():

@@ -55,8 +55,18 @@ def outcome(file, include):
         return list(violations(root))
 
 
+def finds_a_type_defined_twice():
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for path in ("core/a.h", "store/b.h"):
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text("namespace mestre {\nstruct Same final : Base {\n};\n}\n")
+        found = list(violations(root))
+        return found == ["store/b.h:2: error: type 'Same' is defined in core/a.h too; give one another name"]
+
+
 def main():
-    failed = 0
+    failed = 0 if finds_a_type_defined_twice() else 1
     for file, include, expected in CASES:
         found = outcome(file, include)
         place = f"{file}:3: error: "
