@@ -7,8 +7,8 @@
 
 namespace mestre {
 
-/// Writes the report of the sweep into `folder`, prints its main table and the path of the report on stdout, and what could not be drawn on
-/// stderr. Throws Error (not_found) where there is no such sweep.
+/// Writes the report of the sweep into `folder`, prints its main table and the path of the report on stdout, and what
+/// could not be drawn on stderr. Throws Error (not_found) where there is no such sweep.
 void show_report(const std::string& sweep, const Globals& globals, const fs::path& folder);
 
 }  // namespace mestre
