@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <cstdlib>
-#include <regex>
+#include <sstream>
 
 #include <nlohmann/json.hpp>
 
@@ -196,6 +196,15 @@ TEST(Plan, ThrowsOnlyWhereTheFileCannotBeRead) {
   }
 }
 
+// The digests that the quickstart pins are those of the real text.
+std::string without_pins(const std::string& text) {
+  std::istringstream lines(text);
+  std::string kept;
+  for (std::string line; std::getline(lines, line);)
+    if (line.find("_digest") == std::string::npos) kept += line + "\n";
+  return kept;
+}
+
 TEST(Quickstart, PlansFifteenCellsOfMatchedSize) {
   const char* source = std::getenv("MESTRE_SOURCE");
   ASSERT_NE(source, nullptr);
@@ -205,10 +214,7 @@ TEST(Quickstart, PlansFifteenCellsOfMatchedSize) {
   for (const char* name : {"train.manifest", "validation.manifest"})
     fs::copy_file(folder.path() / "data/text" / name, folder.path() / "data/torch-headers" / name);
   fs::copy(experiments / "models", folder.path() / "models", fs::copy_options::recursive);
-  // The digests that it pins are those of the real text.
-  const std::string text = std::regex_replace(read_file(experiments / "quickstart.toml"),
-                                              std::regex("\n(train|validation)_digest[^\n]*"), "");
-  const std::optional<Plan> plan = folder.plan(text);
+  const std::optional<Plan> plan = folder.plan(without_pins(read_file(experiments / "quickstart.toml")));
   ASSERT_TRUE(plan) << folder.said;
   EXPECT_EQ(plan->cells.size(), 15U);
   EXPECT_EQ(plan->jobs.size(), 30U);
