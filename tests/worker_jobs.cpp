@@ -111,7 +111,7 @@ TrainJob WorkerJobs::small_training() const {
 
 fs::path WorkerJobs::add(const Job& job) const {
   const std::string spec = canonical_spec(job);
-  const fs::path folder = Workspace{folder_.path()}.job(job_id(spec));
+  fs::path folder = Workspace{folder_.path()}.job(job_id(spec));
   fs::create_directories(folder);
   replace_file(folder / "job.json", spec + "\n");
   launch(folder, default_launch());

@@ -129,9 +129,9 @@ MESTRE_INLINE ValueAndSlope silu(Lanes x) {
 
 template <int kHalf, int... kLane>
 MESTRE_INLINE Lanes fold_pair(Lanes a, Lanes b, std::integer_sequence<int, kLane...>) {
-  constexpr IntLanes kept = {((kLane & kHalf) ? kLane + kLanes : kLane)...};
-  constexpr IntLanes moved = {((kLane & kHalf) ? kLane - kHalf + kLanes : kLane + kHalf)...};
-  return __builtin_shuffle(a, b, kept) + __builtin_shuffle(a, b, moved);
+  const Lanes kept = __builtin_shufflevector(a, b, ((kLane & kHalf) ? kLane + kLanes : kLane)...);
+  const Lanes moved = __builtin_shufflevector(a, b, ((kLane & kHalf) ? kLane - kHalf + kLanes : kLane + kHalf)...);
+  return kept + moved;
 }
 
 /// Sums each of kLanes registers over its lanes: lane i of the result is the sum of x[i]. Destroys x. The order of

@@ -10,7 +10,7 @@
 
 #include "core/journal/folders.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): the library's
 class App;
 }
 

@@ -77,7 +77,7 @@ std::vector<EndedTask> LocalRunner::wait(std::chrono::milliseconds patience) {
 fs::path find_worker() {
   if (const char* named = std::getenv("MESTRE_WORKER"); named != nullptr && *named != '\0') return named;
   std::error_code problem;
-  const fs::path beside = fs::read_symlink("/proc/self/exe", problem).parent_path() / "mestre-worker";
+  fs::path beside = fs::read_symlink("/proc/self/exe", problem).parent_path() / "mestre-worker";
   if (fs::exists(beside, problem)) return beside;
   throw Error(ErrorCode::kNotFound, fmt::format("there is no worker at '{}'", beside.native()))
       .hint("build it with 'make build', or name it in $MESTRE_WORKER");

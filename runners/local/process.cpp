@@ -49,7 +49,7 @@ class EnvironmentBlock {
       const auto same = [&](const auto& variable) { return variable.first == name; };
       if (std::none_of(request.environment.begin(), request.environment.end(), same)) entries_.emplace_back(text);
     }
-    for (const auto& [name, value] : request.environment) entries_.push_back(name + "=" + value);
+    for (const auto& [name, value] : request.environment) entries_.push_back(fmt::format("{}={}", name, value));
     for (const std::string& entry : entries_) pointers_.push_back(entry.c_str());
     pointers_.push_back(nullptr);
   }

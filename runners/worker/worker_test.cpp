@@ -53,7 +53,7 @@ class Worker : public testing::Test {
   }
   /// The same with another seed, so with another id: for the run to compare with.
   fs::path add_with_checkpoints(const Job& job, double interval) const {
-    const fs::path folder = jobs_.add(job);
+    fs::path folder = jobs_.add(job);
     Launch launch = jobs_.default_launch();
     launch.checkpoint_interval = interval;
     jobs_.launch(folder, launch);
