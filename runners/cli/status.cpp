@@ -115,12 +115,12 @@ void show(const Arguments& arguments, const Globals& globals) {
   Ledger ledger(database);
   if (arguments.sweep.empty()) {
     const Table table = sweeps_table(ledger);
-    std::fputs((arguments.json ? to_json(table) + "\n" : to_text(table)).c_str(), stdout);
+    std::fputs((arguments.json ? to_json(table) : to_text(table)).c_str(), stdout);
     return;
   }
   const std::vector<CellStatus> cells = ledger.cells(arguments.sweep);
   const Table table = cells_table(cells);
-  std::fputs((arguments.json ? to_json(table) + "\n" : to_text(table)).c_str(), stdout);
+  std::fputs((arguments.json ? to_json(table) : to_text(table)).c_str(), stdout);
   if (arguments.json) return;
   fmt::print("{}\n", summary_line(cells));
   double newest = 0;
