@@ -10,6 +10,10 @@
 namespace mestre {
 namespace {
 
+// Two hold the lock for moments only: `mestre status` while it folds journals in, and a child that a coordinator was
+// forking for a worker when it was killed, until that child executes the worker.
+constexpr std::chrono::milliseconds kPatience{3000};
+
 // Rewritten in place: a rename would put another file, with another lock, under the name.
 void sign(const FileLock& lock, const fs::path& path) {
   const ProcessIdentity us = this_process();
@@ -19,9 +23,10 @@ void sign(const FileLock& lock, const fs::path& path) {
 
 }  // namespace
 
-std::optional<CoordinatorLock> CoordinatorLock::try_acquire(const Workspace& workspace) {
+std::optional<CoordinatorLock> CoordinatorLock::try_acquire(const Workspace& workspace,
+                                                            std::chrono::milliseconds patience) {
   if (!fs::is_directory(workspace.root)) return std::nullopt;
-  std::optional<FileLock> lock = FileLock::try_acquire(workspace.coordinator_lock());
+  std::optional<FileLock> lock = FileLock::try_acquire(workspace.coordinator_lock(), patience);
   if (!lock) return std::nullopt;
   sign(*lock, workspace.coordinator_lock());
   return CoordinatorLock(std::move(*lock));
@@ -29,7 +34,7 @@ std::optional<CoordinatorLock> CoordinatorLock::try_acquire(const Workspace& wor
 
 CoordinatorLock CoordinatorLock::acquire(const Workspace& workspace) {
   make_durable_folders(workspace.root);
-  if (auto lock = try_acquire(workspace)) return std::move(*lock);
+  if (auto lock = try_acquire(workspace, kPatience)) return std::move(*lock);
   std::string holder = read_file_if_exists(workspace.coordinator_lock()).value_or("");
   while (!holder.empty() && holder.back() == '\n') holder.pop_back();
   throw Error(ErrorCode::kBusy, fmt::format("another coordinator works on '{}': {}", workspace.root.native(),

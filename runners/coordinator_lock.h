@@ -11,10 +11,11 @@ namespace mestre {
 
 class CoordinatorLock {
  public:
-  /// Creates the workspace where need be. Throws Error (busy) that names the holder.
+  /// Creates the workspace where need be. Throws Error (busy) that names the holder, once he has held on for seconds.
   [[nodiscard]] static CoordinatorLock acquire(const Workspace& workspace);
-  /// Nothing where somebody holds it, or where there is no workspace yet.
-  [[nodiscard]] static std::optional<CoordinatorLock> try_acquire(const Workspace& workspace);
+  /// Nothing where somebody still holds it after `patience`, or where there is no workspace yet.
+  [[nodiscard]] static std::optional<CoordinatorLock> try_acquire(const Workspace& workspace,
+                                                                  std::chrono::milliseconds patience = {});
 
  private:
   explicit CoordinatorLock(FileLock lock) : lock_(std::move(lock)) {}

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <deque>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -233,6 +234,15 @@ TEST_F(SchedulerTest, OneCoordinatorPerWorkspace) {
   }
   first.reset();
   EXPECT_TRUE(CoordinatorLock::try_acquire(workspace_));
+}
+
+TEST_F(SchedulerTest, CoordinatorOutlastsWhoHoldsTheLockForAMoment) {
+  std::optional<CoordinatorLock> passing = CoordinatorLock::acquire(workspace_);
+  std::jthread leaves([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    passing.reset();
+  });
+  EXPECT_NO_THROW((void)CoordinatorLock::acquire(workspace_));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -151,7 +152,10 @@ class TwoCoordinatorsTest(unittest.TestCase):
             return False
 
         wait_until(lambda: is_held() and lock.read_text(), "the first coordinator's lock")
+        wait_until(workspace.workers, "a worker")  # then the store is there, and its readers wait for nobody
+        first.send_signal(signal.SIGSTOP)  # so that it cannot be done before the second has given up
         refused = workspace.run(expect=ENVIRONMENT)
+        first.send_signal(signal.SIGCONT)
         self.assertIn(str(first.pid), refused.stderr)
         self.assertIn(os.uname().nodename, refused.stderr)
         self.assertTrue(re.search(r"(?m)^   \S", refused.stderr), "it does not say what to do")
@@ -175,7 +179,7 @@ class InterruptTest(unittest.TestCase):
         self.addCleanup(workspace.close)
         run = subprocess.Popen(workspace.command("run", workspace.sweep), stderr=subprocess.PIPE, text=True)
         workers = wait_until(workspace.workers, "a worker")
-        run.send_signal(2)
+        run.send_signal(signal.SIGINT)
         _, words = run.communicate(timeout=PATIENCE)
         self.assertEqual(run.returncode, 130, words)
         self.assertIn(f"mestre run {workspace.sweep}", words)
