@@ -1,6 +1,7 @@
 // What the built models are: parameters, tables of types, initial weights, and what each position may see.
 
 #include <cmath>
+#include <functional>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -12,6 +13,10 @@
 #include "core/mixers/registry.h"
 #include "core/model/language_model.h"
 #include "core/model/modules.h"
+#include "core/model/short_convolution.h"
+#include "core/model/simd.h"
+#include "core/model/small_product.h"
+#include "core/model/swiglu.h"
 
 namespace mestre {
 namespace {
@@ -205,6 +210,120 @@ at::Tensor plain_rotation(const at::Tensor& x) {
   return at::cat({at::real(turned), at::imag(turned)}, 3);
 }
 
+/// Runs the rest of a scope with registers of at most so many bytes.
+class Registers {
+ public:
+  explicit Registers(int bytes) { simd::widest_allowed = bytes; }
+  ~Registers() { simd::widest_allowed = 64; }
+  Registers(const Registers&) = delete;
+  Registers& operator=(const Registers&) = delete;
+};
+constexpr int kRegisterBytes[] = {16, 32, 64};
+
+/// Compares f with its definition in fp64, and the gradients of all inputs, in both precisions and with all registers.
+using Function = std::function<at::Tensor(const std::vector<at::Tensor>&)>;
+void expect_equal_functions(const Function& ours, const Function& definition, const std::vector<at::Tensor>& inputs) {
+  std::vector<at::Tensor> exact;
+  for (const at::Tensor& input : inputs) exact.push_back(input.to(at::kDouble).requires_grad_());
+  const at::Tensor expected = definition(exact);
+  const at::Tensor weight = at::randn_like(expected);
+  (expected * weight).sum().backward();
+  const auto expect_near = [](const at::Tensor& got, const at::Tensor& want, double tolerance) {
+    EXPECT_LE((got.to(at::kDouble) - want).abs().max().item<double>(),
+              tolerance * (1 + want.abs().max().item<double>()));
+  };
+  for (const int bytes : kRegisterBytes) {
+    for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+      SCOPED_TRACE(std::to_string(bytes) + " bytes, " + c10::toString(type));
+      const Registers registers(bytes);
+      const double tolerance = type == at::kFloat ? 2e-6 : 1e-14;
+      std::vector<at::Tensor> given;
+      for (const at::Tensor& input : inputs) given.push_back(input.clone().to(type).requires_grad_());
+      const at::Tensor got = ours(given);
+      (got * weight.to(type)).sum().backward();
+      expect_near(got.detach(), expected.detach(), tolerance);
+      for (std::size_t i = 0; i < given.size(); ++i) expect_near(given[i].grad(), exact[i].grad(), tolerance);
+    }
+  }
+}
+
+TEST(Swiglu, MatchesItsDefinition) {
+  at::manual_seed(7);
+  for (const std::int64_t p : {1, 7, 16, 40, 131}) {
+    SCOPED_TRACE(p);
+    const auto definition = [](const std::vector<at::Tensor>& in) {
+      const std::vector<at::Tensor> halves = in[0].chunk(2, -1);
+      return halves[0] * halves[0].sigmoid() * halves[1];
+    };
+    expect_equal_functions([](const std::vector<at::Tensor>& in) { return swiglu(in[0]); }, definition,
+                           {at::randn({3, 5, 2 * p}) * 3});
+  }
+}
+
+TEST(Swiglu, HoldsAtTheEnds) {
+  const at::Tensor ends = at::tensor({-200.0F, 1.0F, 200.0F, 1.0F}).view({2, 2});
+  const at::Tensor out = swiglu(ends).flatten();
+  EXPECT_NEAR(out[0].item<double>(), 0, 1e-30);
+  EXPECT_EQ(out[1].item<double>(), 200);
+}
+
+TEST(RmsNorm, MatchesItsDefinition) {
+  at::manual_seed(8);
+  for (const std::int64_t width : {1, 7, 16, 40, 131}) {
+    SCOPED_TRACE(width);
+    const auto definition = [](const std::vector<at::Tensor>& in) {
+      return in[0] * ((in[0] * in[0]).mean(-1, true) + 1e-5).rsqrt() * in[1];
+    };
+    // More rows than one task takes, the last task ragged.
+    expect_equal_functions([](const std::vector<at::Tensor>& in) { return rms_norm(in[0], in[1], 1e-5); }, definition,
+                           {at::randn({3, 67, width}), at::randn({width})});
+  }
+}
+
+TEST(ShortConvolution, MatchesItsDefinition) {
+  at::manual_seed(9);
+  for (const std::int64_t taps : {1, 2, 4, 5}) {
+    for (const std::int64_t length : {1, 3, 20}) {
+      SCOPED_TRACE(std::to_string(taps) + " taps, length " + std::to_string(length));
+      const auto ours = [&](const std::vector<at::Tensor>& in) {
+        ShortConvolution convolution(21, taps);
+        convolution.weight = in[1];
+        convolution.bias = in[2];
+        return convolution.forward(in[0].narrow(2, 4, 21));  // rows that lie apart
+      };
+      const auto definition = [&](const std::vector<at::Tensor>& in) {
+        const at::Tensor x = at::constant_pad_nd(in[0].narrow(2, 4, 21), {0, 0, taps - 1, 0});
+        at::Tensor y = in[2];
+        for (std::int64_t k = 0; k < taps; ++k) y = y + x.narrow(1, k, length) * in[1].select(1, k);
+        return y * y.sigmoid();
+      };
+      expect_equal_functions(ours, definition, {at::randn({2, length, 30}), at::randn({21, taps}), at::randn({21})});
+    }
+  }
+}
+
+TEST(SmallProduct, MatchesTheLibrary) {
+  at::manual_seed(10);
+  for (const int bytes : kRegisterBytes) {
+    const Registers registers(bytes);
+    for (const std::int64_t m : {1, 2, 5, 11, 12, 13, 30, 48}) {
+      for (const std::int64_t n : {16, 48, 112}) {
+        const at::Tensor a = at::randn({m, 9}), b = at::randn({9, n}), c = at::randn({m, n});
+        const at::Tensor expected = a.matmul(b);
+        at::Tensor got = c.clone();
+        small_product<float>(m, n, 9, {a.const_data_ptr<float>(), 9, 1}, b.const_data_ptr<float>(), n,
+                             got.mutable_data_ptr<float>(), n, false);
+        EXPECT_TRUE(got.allclose(expected, 1e-5, 1e-5)) << m << " x " << n;
+        got = c.clone();
+        const at::Tensor turned = a.t().contiguous();
+        small_product<float>(m, n, 9, {turned.const_data_ptr<float>(), 1, m}, b.const_data_ptr<float>(), n,
+                             got.mutable_data_ptr<float>(), n, true);
+        EXPECT_TRUE(got.allclose(expected + c, 1e-5, 1e-5)) << m << " x " << n;
+      }
+    }
+  }
+}
+
 struct AttendCase {
   std::int64_t length, heads, groups, size, window;
   bool rope;
@@ -213,6 +332,15 @@ struct AttendCase {
 class Attend : public testing::TestWithParam<AttendCase> {
  protected:
   void compare(at::ScalarType type, double tolerance) {
+    for (const int bytes : kRegisterBytes) {
+      SCOPED_TRACE(std::to_string(bytes) + " bytes");
+      const Registers registers(bytes);
+      compare_with_these_registers(type, tolerance);
+    }
+  }
+
+ private:
+  void compare_with_these_registers(at::ScalarType type, double tolerance) {
     const AttendCase& each = GetParam();
     at::manual_seed(5);
     const at::Tensor qkv =

@@ -107,6 +107,9 @@ MESTRE_INLINE void for_each_register(std::int64_t count, const Body& body) {
   if (at < count) body(at, Part<R>{count - at});
 }
 
+/// Bytes of the widest registers to use where the machine has them. Tests lower it, to try the narrower ones too.
+inline int widest_allowed = 64;
+
 #if defined(__x86_64__)
 
 template <class Body>
@@ -124,9 +127,9 @@ void with_widest_registers(const Body& body) {
   static const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
   static const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (avx512) {
+  if (avx512 && widest_allowed >= 64) {
     on_avx512(body);
-  } else if (avx2) {
+  } else if (avx2 && widest_allowed >= 32) {
     on_avx2(body);
   } else {
     body.template operator()<16>();

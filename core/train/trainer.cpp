@@ -42,7 +42,8 @@ class Training {
     while (state_.step < options_.steps()) {
       stop_where_asked();
       step();
-      if (state_.step % context_.launch.log_interval == 0 || state_.step == options_.steps()) log_point();
+      if (state_.step % std::max<std::int64_t>(context_.launch.log_interval, 1) == 0 || state_.step == options_.steps())
+        log_point();
       if (since_progress_.seconds() >= kProgressInterval) report_progress();
       if (context_.launch.checkpoint_interval > 0 && since_checkpoint_.seconds() >= context_.launch.checkpoint_interval)
         save();

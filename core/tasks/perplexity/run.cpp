@@ -18,6 +18,7 @@ constexpr std::int64_t kTokensPerPass = 4096;  // of a forward pass, unless one 
 constexpr double kReportInterval = 1;          // s
 
 std::int64_t count_blocks(const PerplexityOptions& options, std::int64_t tokens) {
+  if (options.lengths.empty()) throw Error(ErrorCode::kBadInput, "perplexity at no length: expected at least one");
   const std::int64_t there = tokens / (options.longest() + 1);
   if (there == 0 || options.blocks > there) {
     throw Error(ErrorCode::kBadInput, fmt::format("the text has {} blocks of {} tokens, expected at least {}", there,
