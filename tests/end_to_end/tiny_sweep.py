@@ -4,6 +4,7 @@ For tests that look from outside: they start `mestre` from $MESTRE_BIN, kill it 
 compare what the store holds afterwards. What a test leaves running is ended by Workspace.close(), by its id.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -17,7 +18,7 @@ import time
 BIN = pathlib.Path(os.environ["MESTRE_BIN"])
 PATIENCE = 300  # s for any one command: far more than it takes, also on a machine with other things to do
 
-STEPS = 240
+STEPS = 1000
 MODELS = {
     "attention": """
         [model]
@@ -188,6 +189,13 @@ def end(pid):
         return True
     except ProcessLookupError:
         return False
+
+
+def send(pids, number):
+    """Sends a signal to all of these processes that still live."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def wait_until(condition, what):

@@ -5,13 +5,15 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import sqlite3
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "end_to_end"))
-from tiny_sweep import Workspace, difference, end, wait_until  # noqa: E402
+from tiny_sweep import Workspace, difference, send, wait_until  # noqa: E402
 
 ENVIRONMENT = 3  # exit status: something of the machine
 
@@ -46,8 +48,10 @@ class DamageTest(unittest.TestCase):
         self.assertEqual(difference(workspace.results(), self.expected), "")
 
     def stop_in_the_middle(self, workspace):
-        """Ends everything in the middle of a training job, when its worker has gone on for two checkpoints, or the rest
-        of its work, without a coordinator: nobody has read the end of its journal. Returns its attempt's folder."""
+        """Ends everything in the middle of a training job, one checkpoint after the coordinator was gone: nobody has read
+        the end of its journal. Returns its attempt's folder.
+
+        The workers are held while the test looks: how fast they are must not decide whether they are still there."""
         coordinator = workspace.start()
 
         def journal_with_checkpoint():
@@ -55,14 +59,18 @@ class DamageTest(unittest.TestCase):
             return next((journal for journal in journals if checkpoint_lines(journal) >= 1), None)
 
         journal = wait_until(journal_with_checkpoint, "a checkpoint")
+        send(workspace.workers(), signal.SIGSTOP)
         coordinator.kill()
         coordinator.wait()
         read = checkpoint_lines(journal)
-        wait_until(lambda: checkpoint_lines(journal) >= read + 2 or not workspace.workers(), "more checkpoints")
-        for worker in workspace.workers():
-            end(worker)
+        while checkpoint_lines(journal) == read:
+            self.assertTrue(workspace.workers(), "the workers were done too soon for this test")
+            send(workspace.workers(), signal.SIGCONT)
+            time.sleep(0.005)
+            send(workspace.workers(), signal.SIGSTOP)
+        send(workspace.workers(), signal.SIGKILL)
         wait_until(lambda: not workspace.workers(), "the end of the workers")
-        self.assertGreater(checkpoint_lines(journal), read, "the worker was done too soon for this test")
+        self.assertFalse(b'"type":"finished"' in journal.read_bytes(), "the worker was done too soon for this test")
         return journal.parent
 
     def test_corrupt_journal(self):
