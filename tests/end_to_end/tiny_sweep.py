@@ -76,7 +76,7 @@ def is_timing(name):
 class Workspace:
     """A folder with text, models, a sweep file, and the workspace that mestre makes of them."""
 
-    def __init__(self, folder=None, seeds=(1, 2)):
+    def __init__(self, folder=None, seeds=(1, 2), corpus="words"):
         self._temporary = tempfile.TemporaryDirectory(prefix="mestre-test-")
         self.folder = pathlib.Path(self._temporary.name)
         self.work = pathlib.Path(folder) if folder else self.folder / "work"
@@ -89,7 +89,7 @@ class Workspace:
             (self.folder / "models" / f"{name}.toml").write_text(text)
         self.write_sweep(seeds)
         self._write_text()
-        self.mestre("data", "prepare", "words", self.folder / "text", "--holdout", "0.2")
+        self.mestre("data", "prepare", corpus, self.folder / "text", "--holdout", "0.2")
 
     def write_sweep(self, seeds):
         self.sweep.write_text(SWEEP.format(tokens=STEPS * 32 * 4, seeds=list(seeds)))
