@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -50,6 +51,16 @@ void replace(const fs::path& path, std::string_view bytes, bool durable) {
     throw;
   }
   if (durable) sync_folder(path.has_parent_path() ? path.parent_path() : fs::path("."));
+}
+
+// mkdir -p; `changed` collects the folders that have a new name in them.
+void make_folder(const fs::path& folder, std::set<fs::path>& changed) {
+  if (folder.empty() || fs::is_directory(folder)) return;
+  const fs::path parent = folder.has_parent_path() ? folder.parent_path() : fs::path(".");
+  make_folder(parent, changed);
+  if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST)
+    throw system_error(errno, "create folder", folder.native());
+  changed.insert(parent);
 }
 
 }  // namespace
@@ -102,13 +113,14 @@ void sync_folder(const fs::path& folder) {
   if (::fsync(file.get()) != 0) throw system_error(errno, "sync folder", folder.native());
 }
 
+void make_durable_folders(std::span<const fs::path> folders) {
+  std::set<fs::path> changed;
+  for (const fs::path& folder : folders) make_folder(folder, changed);
+  for (const fs::path& parent : changed) sync_folder(parent);
+}
+
 void make_durable_folders(const fs::path& folder) {
-  if (folder.empty() || fs::is_directory(folder)) return;
-  const fs::path parent = folder.has_parent_path() ? folder.parent_path() : fs::path(".");
-  make_durable_folders(parent);
-  if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST)
-    throw system_error(errno, "create folder", folder.native());
-  sync_folder(parent);
+  make_durable_folders({&folder, 1});
 }
 
 std::optional<FileLock> FileLock::try_acquire(const fs::path& path, std::chrono::milliseconds patience) {

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -49,7 +50,8 @@ void replace_file(const fs::path& path, std::string_view bytes);
 
 /// fsync of a folder, so that the names in it are durable.
 void sync_folder(const fs::path& folder);
-/// mkdir -p, where each new folder's parent is synced.
+/// mkdir -p, where each new folder's parent is synced; of many folders, each parent once.
+void make_durable_folders(std::span<const fs::path> folders);
 void make_durable_folders(const fs::path& folder);
 
 /// An advisory exclusive lock (flock) on a file, created if need be; held until destruction or the end of the process,
