@@ -5,12 +5,14 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/base/files.h"
+#include "core/spec/train.h"
 
 namespace mestre {
 
@@ -18,6 +20,7 @@ namespace mestre {
 struct Task {
   std::string job;  // id
   fs::path folder;
+  int slots = 1;  // that it takes
 };
 
 /// A job whose process is gone.
@@ -31,7 +34,9 @@ class Runner {
   virtual ~Runner() = default;
   /// "local", "slurm": stands in the store.
   [[nodiscard]] virtual std::string_view name() const = 0;
-  /// How many more jobs may be started now.
+  /// Why this runner can never carry out a job that is launched like this; nothing where it can.
+  [[nodiscard]] virtual std::optional<std::string> refusal(const LaunchOptions& launch) const = 0;
+  /// How many slots are taken by no job.
   [[nodiscard]] virtual int free_slots() const = 0;
   [[nodiscard]] virtual int slots() const = 0;
   /// Starts one task of the submission `token`. Throws Error where it cannot.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 
 #include <fmt/format.h>
 
@@ -97,6 +96,7 @@ void Scheduler::add_plan(const Plan& plan) {
 }
 
 bool Scheduler::run() {
+  refuse_what_cannot_run();
   take_over();
   double next_ingest = 0;
   while (!stopped_) {
@@ -115,52 +115,87 @@ bool Scheduler::run() {
                      [&](const std::string& job) { return entries_.at(job).state == JobState::kDone; });
 }
 
+// Before anything starts: a job that can never run would fail only when its turn comes.
+void Scheduler::refuse_what_cannot_run() const {
+  for (const std::string& job : order_) {
+    const Entry& entry = entries_.at(job);
+    if (entry.state == JobState::kDone) continue;
+    if (const std::optional<std::string> why = runner_.refusal(entry.planned->launch))
+      throw Error(ErrorCode::kEnvironment, fmt::format("'{}' cannot run here", entry.name)).hint(*why);
+  }
+}
+
 // Work is left while something runs or could be started; what waits for a failed job could not.
 bool Scheduler::unfinished() const {
   for (const auto& [job, entry] : entries_)
-    if (entry.state == JobState::kRunning) return true;
+    if (entry.watched) return true;
   return !ready_jobs().empty();
 }
 
+bool Scheduler::is_asked(const std::string& job) const {
+  return settings_.only.empty() || settings_.only.contains(job);
+}
+
+// Finds out what became of every job that a run before this one left behind. Whatever the store says of them, after
+// this a job is done, watched, queued, or failed for good.
 void Scheduler::take_over() {
   for (const std::string& job : ledger_.jobs_in(JobState::kRunning))
     entries_.try_emplace(job, Entry{.name = job, .folder = settings_.workspace.job(job), .state = JobState::kRunning});
   ingest(true);
-  std::vector<std::string_view> queued;
-  std::vector<std::string_view> running;
+  std::map<JobState, std::vector<std::string_view>> changed;
   for (auto& [job, entry] : entries_) {
-    entry.state = ledger_.state_of(job);
-    if (entry.state == JobState::kDone || !fs::exists(entry.folder)) continue;
-    if (runner_.adopt({.job = job, .folder = entry.folder})) {
+    const JobState before = entry.state = ledger_.state_of(job);
+    if (before == JobState::kDone || !is_asked(job)) continue;
+    if (adopt(job, entry)) {
       entry.state = JobState::kRunning;
-      running.push_back(job);
-      continue;
+    } else {
+      const LastEnd end = last_end(job, entry);
+      const bool again =
+          !end.failed || is_environmental(end.cause) || (settings_.retry_failed && entry.planned != nullptr);
+      entry.state = again ? JobState::kQueued : JobState::kFailed;
     }
-    const JobDetail detail = ledger_.job(job);
-    const std::vector<int> attempts = attempts_of(entry.folder);
-    const bool failed = !detail.attempts.empty() && detail.attempts.back().outcome == "failed";
-    if (!failed && !attempts.empty()) ledger_.mark_killed(job, attempts.back());
-    const bool again = !failed || is_environmental(detail.attempts.back().cause) || settings_.retry_failed;
-    if (entry.state != JobState::kQueued && again) queued.push_back(job);
-    if (again) entry.state = JobState::kQueued;
+    if (entry.state != before) changed[entry.state].push_back(job);
   }
-  ledger_.set_states(queued, JobState::kQueued);
-  ledger_.set_states(running, JobState::kRunning);
+  for (const auto& [state, jobs] : changed) ledger_.set_states(jobs, state);
+}
+
+bool Scheduler::adopt(const std::string& job, Entry& entry) {
+  if (!fs::exists(entry.folder) || !runner_.adopt({.job = job, .folder = entry.folder, .slots = slots_of(entry)}))
+    return false;
+  entry.watched = true;
+  observer_.job_adopted(entry.name, entry.folder);
+  return true;
+}
+
+// The store knows an attempt by its journal. One that died before it had a journal is known by its folder alone, and
+// what an earlier attempt said of itself does not speak for it.
+Scheduler::LastEnd Scheduler::last_end(const std::string& job, const Entry& entry) {
+  const std::vector<int> attempts = attempts_of(entry.folder);
+  if (attempts.empty()) return {};
+  const JobDetail detail = ledger_.job(job);
+  for (const AttemptDetail& attempt : detail.attempts)
+    if (attempt.number == attempts.back() && attempt.outcome == "failed")
+      return {.failed = true, .cause = attempt.cause, .message = attempt.message};
+  ledger_.mark_killed(job, attempts.back());
+  return {};
 }
 
 void Scheduler::ingest(bool all) {
   std::vector<fs::path> folders;
   for (const auto& [job, entry] : entries_)
-    if (entry.state == JobState::kRunning || (all && entry.state != JobState::kDone && fs::exists(entry.folder)))
+    if (entry.watched || (all && entry.state != JobState::kDone && fs::exists(entry.folder)))
       folders.push_back(entry.folder);
   for (const IngestProblem& problem : ingester_.ingest(folders).problems) {
-    observer_.problem(fmt::format("{}/attempt-{}: {}{}", problem.job_folder.native(), problem.attempt, problem.message,
-                                  problem.quarantined ? "; the rest of its journal is quarantined" : ""));
+    const std::string message =
+        fmt::format("{}/attempt-{}: {}{}", problem.job_folder.native(), problem.attempt, problem.message,
+                    problem.quarantined ? "; the rest of its journal is quarantined" : "");
+    if (complaints_.insert(message).second) observer_.problem(message);
   }
 }
 
 void Scheduler::settle(const EndedTask& ended) {
   Entry& entry = entries_.at(ended.job);
+  entry.watched = false;
   JobEnd end{.job = ended.job, .name = entry.name};
   if (entry.started_at > 0) end.seconds = now_seconds() - entry.started_at;
   if (ledger_.state_of(ended.job) == JobState::kDone) {
@@ -169,21 +204,18 @@ void Scheduler::settle(const EndedTask& ended) {
     observer_.job_ended(end);
     return;
   }
-  const JobDetail detail = ledger_.job(ended.job);
-  std::string cause;
-  if (!detail.attempts.empty() && detail.attempts.back().outcome == "failed") {
-    cause = detail.attempts.back().cause;
-    end.reason = cause + ": " + detail.attempts.back().message;
+  const LastEnd last = last_end(ended.job, entry);
+  if (last.failed) {
+    end.reason = last.cause + ": " + last.message;
   } else {
-    const std::vector<int> attempts = attempts_of(entry.folder);
-    if (!attempts.empty()) ledger_.mark_killed(ended.job, attempts.back());
     end.reason = ended.how;
     if (const std::string words = tail_of(settings_.workspace.submission(entry.token) / (ended.job + ".log"));
         !words.empty())
       end.reason += "; it said: " + words;
   }
-  end.again = entry.planned != nullptr && ++entry.failures <= retry_budget(cause);
-  entry.state = end.again || entry.planned == nullptr ? JobState::kQueued : JobState::kFailed;
+  const bool may_retry = ++entry.failures[last.cause] <= retry_budget(last.cause);
+  end.again = may_retry && entry.planned != nullptr;
+  entry.state = may_retry ? JobState::kQueued : JobState::kFailed;
   entry.token.clear();  // another attempt needs a new submission, so that a worker that is late finds itself replaced
   ledger_.set_state(ended.job, entry.state);
   observer_.job_ended(end);
@@ -211,7 +243,8 @@ void Scheduler::start_ready() {
   if (!unsubmitted.empty()) submit(unsubmitted);
   std::vector<std::string_view> begun;
   for (const std::string& job : ready) {
-    if (runner_.free_slots() <= 0 || stopped_) break;
+    // What comes first waits for its slots: smaller jobs behind it must not keep it waiting for ever.
+    if (runner_.free_slots() < slots_of(entries_.at(job)) || stopped_) break;
     start(job);
     begun.push_back(job);
   }
@@ -226,7 +259,9 @@ void Scheduler::submit(std::span<const std::string> jobs) {
   for (std::size_t index = 0; index < jobs.size(); ++index)
     tasks += fmt::format("{}\t{}\t{}\n", index, jobs[index], entries_.at(jobs[index]).name);
   const fs::path folder = settings_.workspace.submission(submission.token);
-  make_durable_folders(folder);
+  std::vector<fs::path> folders = {folder};
+  for (const std::string& job : jobs) folders.push_back(entries_.at(job).folder);
+  make_durable_folders(folders);
   write_file_atomically(folder / "tasks.tsv", tasks);
   ledger_.record_submission(submission);
   for (const std::string& job : jobs) entries_.at(job).token = submission.token;
@@ -235,7 +270,6 @@ void Scheduler::submit(std::span<const std::string> jobs) {
 void Scheduler::start(const std::string& job) {
   Entry& entry = entries_.at(job);
   const PlannedJob& planned = *entry.planned;
-  fs::create_directories(entry.folder);
   const std::string spec = planned.spec + "\n";
   if (read_file_if_exists(entry.folder / "job.json") != spec) replace_file(entry.folder / "job.json", spec);
   const Launch launch{.token = entry.token,
@@ -248,11 +282,18 @@ void Scheduler::start(const std::string& job) {
                       .log_interval = planned.launch.log_interval,
                       .deadline = planned.launch.time > 0 ? now_seconds() + planned.launch.time : 0};
   replace_file(entry.folder / "launch.json", to_json(launch));
-  runner_.start(entry.token, {.job = job, .folder = entry.folder});
+  runner_.start(entry.token, {.job = job, .folder = entry.folder, .slots = slots_of(entry)});
   entry.state = JobState::kRunning;
+  entry.watched = true;
   entry.started_at = now_seconds();
   ++started_;
   observer_.job_started(entry.name, entry.folder);
+}
+
+// A job with more threads than there are slots gets all of them.
+int Scheduler::slots_of(const Entry& entry) const {
+  const std::int64_t threads = entry.planned != nullptr ? entry.planned->launch.threads : 1;
+  return static_cast<int>(std::clamp<std::int64_t>(threads, 1, runner_.slots()));
 }
 
 RunSnapshot Scheduler::snapshot() {

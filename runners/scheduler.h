@@ -7,6 +7,8 @@
 #pragma once
 
 #include <atomic>
+#include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -48,6 +50,8 @@ class RunObserver {
  public:
   virtual ~RunObserver() = default;
   virtual void job_started(std::string_view name, const fs::path& folder) = 0;
+  /// An earlier coordinator started it, and it still runs.
+  virtual void job_adopted(std::string_view name, const fs::path& folder) = 0;
   virtual void job_ended(const JobEnd& end) = 0;
   virtual void problem(std::string_view message) = 0;
   virtual void tick(const RunSnapshot& snapshot) = 0;
@@ -57,7 +61,7 @@ struct SchedulerSettings {
   Workspace workspace;
   std::string data_root;
   bool retry_failed = false;                  // also jobs that failed by their own fault
-  std::unordered_set<std::string> only = {};  // ids of the jobs to run; empty: all of the plans
+  std::unordered_set<std::string> only = {};  // ids of the jobs to run, all others left alone; empty: all of the plans
 };
 
 class Scheduler {
@@ -80,18 +84,31 @@ class Scheduler {
     std::string name;
     fs::path folder;
     JobState state = JobState::kQueued;
-    std::string token;  // of the submission of this run that may start it; empty: none yet
-    int failures = 0;   // attempts that this run saw fail
+    bool watched = false;                      // the runner has it: started or adopted by this run, and not ended
+    std::string token;                         // of the submission of this run that may start it; empty: none yet
+    std::map<std::string, int> failures = {};  // attempts that this run saw fail, by cause
     double started_at = 0;
   };
 
+  /// How the last attempt of a job ended, when its worker is gone.
+  struct LastEnd {
+    bool failed = false;  // by the words of its journal; otherwise there was no attempt, or it was killed
+    std::string cause;
+    std::string message;
+  };
+
   void add_plan(const Plan& plan);
+  void refuse_what_cannot_run() const;
   void take_over();
+  bool adopt(const std::string& job, Entry& entry);
+  LastEnd last_end(const std::string& job, const Entry& entry);
+  [[nodiscard]] bool is_asked(const std::string& job) const;
   void ingest(bool all);
   void settle(const EndedTask& ended);
   void start_ready();
   void submit(std::span<const std::string> jobs);
   void start(const std::string& job);
+  [[nodiscard]] int slots_of(const Entry& entry) const;
   bool is_ready(const Entry& entry) const;
   std::vector<std::string> ready_jobs() const;
   RunSnapshot snapshot();
@@ -104,7 +121,8 @@ class Scheduler {
   Runner& runner_;
   RunObserver& observer_;
   std::unordered_map<std::string, Entry> entries_;
-  std::vector<std::string> order_;  // wanted jobs by priority
+  std::vector<std::string> order_;    // wanted jobs by priority
+  std::set<std::string> complaints_;  // problems that were reported
   std::int64_t started_ = 0;
   std::atomic<bool> stopped_ = false;
 };

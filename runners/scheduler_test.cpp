@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <deque>
+#include <memory>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -25,10 +26,14 @@ class FakeRunner final : public Runner {
 
   [[nodiscard]] std::string_view name() const override { return "local"; }
   [[nodiscard]] int slots() const override { return slots_; }
-  [[nodiscard]] int free_slots() const override { return slots_ - static_cast<int>(running_.size()); }
+  [[nodiscard]] std::optional<std::string> refusal(const LaunchOptions& launch) const override {
+    return launch.gpus > 0 ? std::optional<std::string>("no GPU here") : std::nullopt;
+  }
+  [[nodiscard]] int free_slots() const override { return slots_ - taken_; }
   bool adopt(const Task& task) override {
     if (!alive_.contains(task.job)) return false;
-    running_.push_back(task.job);
+    adopted.push_back(task.job);
+    take(task);
     return true;
   }
 
@@ -37,22 +42,26 @@ class FakeRunner final : public Runner {
     EXPECT_EQ(read_launch(task.folder).token, token);
     started.push_back(task.job);
     tokens.push_back(std::string(token));
-    running_.push_back(task.job);
+    take(task);
+    EXPECT_GE(free_slots(), 0);
     const std::string what = script[task.job].empty() ? "finish" : script[task.job].front();
     if (!script[task.job].empty()) script[task.job].pop_front();
     if (what == "vanish") return;
     const Claim claim = claim_attempt(task.folder, std::string(token));
     ASSERT_TRUE(claim.attempt);
+    if (what == "die before the journal") return;
     JournalWriter journal(claim.attempt->folder / "journal.jsonl");
     journal.started(task.job, claim.attempt->number, nullptr, 10);
     if (what == "finish") journal.finished({});
     if (what == "diverge") journal.failed(Cause::kDiverged, "loss is not finite at step 3");
+    if (what == "yield") journal.failed(Cause::kPreempted, "signal 15");
   }
 
   std::vector<EndedTask> wait(std::chrono::milliseconds) override {
     std::vector<EndedTask> ended;
     for (const std::string& job : running_) ended.push_back({.job = job, .how = "killed by signal 9 (Killed)"});
     running_.clear();
+    taken_ = 0;
     return ended;
   }
 
@@ -60,16 +69,24 @@ class FakeRunner final : public Runner {
   std::unordered_set<std::string> alive_;
   std::vector<std::string> started;
   std::vector<std::string> tokens;
+  std::vector<std::string> adopted;
   int slots_ = 1;
 
  private:
+  void take(const Task& task) {
+    running_.push_back(task.job);
+    taken_ += task.slots;
+  }
+
   Workspace workspace_;
   std::vector<std::string> running_;
+  int taken_ = 0;
 };
 
 class Recorder final : public RunObserver {
  public:
   void job_started(std::string_view, const fs::path&) override {}
+  void job_adopted(std::string_view, const fs::path&) override {}
   void job_ended(const JobEnd& end) override { ends.push_back(end); }
   void problem(std::string_view message) override { problems.emplace_back(message); }
   void tick(const RunSnapshot& snapshot) override { last = snapshot; }
@@ -134,6 +151,24 @@ class SchedulerTest : public testing::Test {
     Scheduler scheduler({.workspace = workspace_, .data_root = "/data"}, {&plan_, 1}, *database_, runner, recorder_);
     return scheduler.run();
   }
+  // What a coordinator that died leaves behind: the store says running, and the folder has an attempt.
+  std::unique_ptr<JournalWriter> leave_running(int seed) {
+    Ledger(*database_).record_plan(plan_);
+    Ledger(*database_).set_state(train_of(seed), JobState::kRunning);
+    const fs::path folder = workspace_.job(train_of(seed));
+    make_durable_folders(folder);
+    write_file_atomically(folder / "job.json", plan_.jobs[static_cast<std::size_t>(seed - 1) * 2].spec + "\n");
+    write_file_atomically(folder / "launch.json",
+                          to_json(Launch{.token = "earlier", .data_root = "/data", .data = "a.manifest"}));
+    const Claim claim = claim_attempt(folder, "earlier");
+    auto journal = std::make_unique<JournalWriter>(claim.attempt->folder / "journal.jsonl");
+    journal->started(train_of(seed), 1, nullptr, 10);
+    return journal;
+  }
+  std::ptrdiff_t starts_of(const FakeRunner& runner, const std::string& job) const {
+    return std::count(runner.started.begin(), runner.started.end(), job);
+  }
+
   const std::string& train_of(int seed) const { return plan_.jobs[static_cast<std::size_t>(seed - 1) * 2].id; }
   const std::string& evaluate_of(int seed) const { return plan_.jobs[static_cast<std::size_t>(seed - 1) * 2 + 1].id; }
 
@@ -195,29 +230,90 @@ TEST_F(SchedulerTest, ADivergedTrainingIsNotRepeatedAndHoldsUpOnlyItsOwn) {
   EXPECT_EQ(runner.started.size(), 5U);
 }
 
+TEST_F(SchedulerTest, BudgetsAreCountedByCause) {
+  FakeRunner runner(workspace_);
+  runner.script[train_of(1)] = std::deque<std::string>(static_cast<std::size_t>(retry_budget("")) + 2, "yield");
+  runner.script[train_of(1)].push_back("die");
+  EXPECT_TRUE(run(runner)) << "many preemptions and one kill exceed the budget of neither";
+}
+
+TEST_F(SchedulerTest, AnAttemptWithoutAJournalIsNotJudgedByTheOneBefore) {
+  FakeRunner runner(workspace_);
+  runner.script[train_of(3)] = {"yield", "die before the journal"};
+  EXPECT_TRUE(run(runner));
+  ASSERT_GE(recorder_.ends.size(), 2U);
+  EXPECT_EQ(recorder_.ends[0].reason, "preempted: signal 15");
+  EXPECT_EQ(recorder_.ends[1].reason, "killed by signal 9 (Killed)");
+}
+
 TEST_F(SchedulerTest, ALivingAttemptOfAnEarlierCoordinatorIsAdoptedNotRepeated) {
   FakeRunner runner(workspace_);
-  const fs::path folder = workspace_.job(train_of(1));
-  fs::create_directories(folder);
-  write_file_atomically(folder / "job.json", plan_.jobs[0].spec + "\n");
-  write_file_atomically(folder / "launch.json",
-                        to_json(Launch{.token = "earlier", .data_root = "/data", .data = "a.manifest"}));
-  const Claim claim = claim_attempt(folder, "earlier");
-  JournalWriter journal(claim.attempt->folder / "journal.jsonl");
-  journal.started(train_of(1), 1, nullptr, 10);
-  journal.finished({});
+  leave_running(1)->finished({});
   runner.alive_ = {train_of(1)};
   EXPECT_TRUE(run(runner));
-  EXPECT_EQ(std::count(runner.started.begin(), runner.started.end(), train_of(1)), 0);
+  EXPECT_EQ(starts_of(runner, train_of(1)), 0);
   EXPECT_EQ(Ledger(*database_).state_of(train_of(1)), JobState::kDone);
 }
 
-TEST_F(SchedulerTest, OnlyTheNamedJobsRun) {
+TEST_F(SchedulerTest, WhatFailedByItsOwnFaultWhileNobodyLookedHasFailed) {
   FakeRunner runner(workspace_);
+  leave_running(1)->failed(Cause::kDiverged, "loss is not finite at step 3");
+  EXPECT_FALSE(run(runner));
+  EXPECT_EQ(starts_of(runner, train_of(1)), 0);
+  EXPECT_EQ(starts_of(runner, train_of(2)), 1);
+  EXPECT_EQ(Ledger(*database_).state_of(train_of(1)), JobState::kFailed);
+}
+
+TEST_F(SchedulerTest, WhatWasRunningAndHasNoFolderRunsAgain) {
+  FakeRunner runner(workspace_);
+  leave_running(1)->finished({});
+  fs::remove_all(workspace_.job(train_of(1)));
+  EXPECT_TRUE(run(runner));
+  EXPECT_EQ(starts_of(runner, train_of(1)), 1);
+}
+
+TEST_F(SchedulerTest, AJobOfAnotherSweepIsQueuedAgainOnlyWhereThatMayHelp) {
+  leave_running(1)->failed(Cause::kDiverged, "loss is not finite at step 3");
+  leave_running(2).reset();
+  const std::string diverged = train_of(1);
+  const std::string killed = train_of(2);
+  FakeRunner runner(workspace_);
+  runner.alive_ = {diverged, killed};
+  plan_.jobs.clear();
+  plan_.cells.clear();
+  plan_.name = "another";
+  add_cell(5);
+  EXPECT_TRUE(run(runner));
+  EXPECT_EQ(runner.adopted.size(), 2U);
+  EXPECT_EQ(Ledger(*database_).state_of(diverged), JobState::kFailed);
+  EXPECT_EQ(Ledger(*database_).state_of(killed), JobState::kQueued);
+}
+
+TEST_F(SchedulerTest, JobsTakeASlotAThread) {
+  FakeRunner runner(workspace_);  // expects to have the slots that it is asked for
+  runner.slots_ = 3;
+  for (PlannedJob& job : plan_.jobs) job.launch.threads = 2;
+  plan_.jobs[0].launch.threads = 8;
+  EXPECT_TRUE(run(runner)) << "a job with more threads than there are slots gets all of them";
+  EXPECT_EQ(runner.started.size(), 6U);
+}
+
+TEST_F(SchedulerTest, WhatCanNeverRunHereIsRefusedBeforeAnythingStarts) {
+  FakeRunner runner(workspace_);
+  plan_.jobs[4].launch.gpus = 1;
+  EXPECT_THROW((void)run(runner), Error);
+  EXPECT_TRUE(runner.started.empty());
+}
+
+TEST_F(SchedulerTest, OnlyTheNamedJobsRunAndOthersAreLeftAlone) {
+  FakeRunner runner(workspace_);
+  const std::unique_ptr<JournalWriter> other = leave_running(1);
+  runner.alive_ = {train_of(1)};
   Scheduler scheduler({.workspace = workspace_, .data_root = "/data", .only = {train_of(2), evaluate_of(2)}},
                       {&plan_, 1}, *database_, runner, recorder_);
   EXPECT_TRUE(scheduler.run());
   EXPECT_EQ(runner.started, (std::vector<std::string>{train_of(2), evaluate_of(2)}));
+  EXPECT_TRUE(runner.adopted.empty());
   EXPECT_EQ(Ledger(*database_).cells("sweep").size(), 3U) << "the sweep is recorded whole";
 }
 

@@ -24,10 +24,10 @@ struct Arguments {
 class LogFollower final : public RunObserver {
  public:
   void job_started(std::string_view name, const fs::path& folder) override {
-    fmt::print(stderr, "--- {} in {}\n", name, folder.native());
-    folder_ = folder;
-    attempts_before_ = attempts_of(folder).size();
-    shown_ = 0;
+    follow(name, folder, attempts_of(folder).size());
+  }
+  void job_adopted(std::string_view name, const fs::path& folder) override {
+    follow(name, folder, attempts_of(folder).size() - 1);
   }
   void job_ended(const JobEnd& end) override {
     copy();
@@ -37,6 +37,13 @@ class LogFollower final : public RunObserver {
   void tick(const RunSnapshot&) override { copy(); }
 
  private:
+  void follow(std::string_view name, const fs::path& folder, std::size_t attempts_before) {
+    fmt::print(stderr, "--- {} in {}\n", name, folder.native());
+    folder_ = folder;
+    attempts_before_ = attempts_before;
+    shown_ = 0;
+  }
+
   void copy() {
     const std::vector<int> attempts = attempts_of(folder_);
     if (attempts.size() <= attempts_before_) return;

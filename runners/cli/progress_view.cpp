@@ -42,6 +42,10 @@ void ProgressView::job_started(std::string_view name, const fs::path&) {
   if (verbose_) say(fmt::format("started {}", name));
 }
 
+void ProgressView::job_adopted(std::string_view name, const fs::path&) {
+  if (verbose_) say(fmt::format("took over {}, which was running", name));
+}
+
 void ProgressView::job_ended(const JobEnd& end) {
   if (end.done) {
     if (verbose_) say(fmt::format("done    {} in {}", end.name, short_duration(end.seconds)));

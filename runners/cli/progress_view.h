@@ -17,6 +17,7 @@ class ProgressView final : public RunObserver {
   ~ProgressView() override;
 
   void job_started(std::string_view name, const fs::path& folder) override;
+  void job_adopted(std::string_view name, const fs::path& folder) override;
   void job_ended(const JobEnd& end) override;
   void problem(std::string_view message) override;
   void tick(const RunSnapshot& snapshot) override;

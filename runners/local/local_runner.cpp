@@ -18,6 +18,17 @@ constexpr auto kLockPollInterval = std::chrono::milliseconds(50);  // for worker
 
 }  // namespace
 
+std::optional<std::string> LocalRunner::refusal(const LaunchOptions& launch) const {
+  if (launch.gpus > 0) return "the local runner has no GPU slots yet; expected resources.gpus = 0";
+  return std::nullopt;
+}
+
+int LocalRunner::free_slots() const {
+  int taken = 0;
+  for (const auto& [job, running] : running_) taken += running.slots;
+  return std::max(0, slots_ - taken);
+}
+
 void LocalRunner::start(std::string_view token, const Task& task) {
   const Launch launch = read_launch(task.folder);
   const std::string threads = std::to_string(launch.threads);
@@ -25,7 +36,7 @@ void LocalRunner::start(std::string_view token, const Task& task) {
                          .arguments = {"run", task.folder.native(), "--token", std::string(token)},
                          .output = early_log(workspace_, token, task.job),
                          .environment = {{"OMP_NUM_THREADS", threads}, {"MKL_NUM_THREADS", threads}}};
-  running_.emplace(task.job, Running{.process = Process::start(request), .attempt = {}});
+  running_.emplace(task.job, Running{.process = Process::start(request), .attempt = {}, .slots = task.slots});
 }
 
 bool LocalRunner::adopt(const Task& task) {
@@ -33,7 +44,7 @@ bool LocalRunner::adopt(const Task& task) {
   if (numbers.empty()) return false;
   const fs::path attempt = attempt_folder(task.folder, numbers.back());
   if (!FileLock::is_held(attempt / "lock")) return false;
-  running_.emplace(task.job, Running{.process = {}, .attempt = attempt});
+  running_.emplace(task.job, Running{.process = {}, .attempt = attempt, .slots = task.slots});
   return true;
 }
 

@@ -1,4 +1,5 @@
-// Runs jobs on this machine: a fixed number of slots, each one core and one thread while jobs have no GPU.
+// Runs jobs on this machine: a fixed number of slots, each one core and one thread. A job takes as many as it has
+// threads, all of them where it has more.
 //
 // Workers are leaders of their own sessions and survive us; adopt() finds them again through attempt.json and the
 // attempt's lock.
@@ -21,7 +22,8 @@ class LocalRunner final : public Runner {
 
   [[nodiscard]] std::string_view name() const override { return "local"; }
   [[nodiscard]] int slots() const override { return slots_; }
-  [[nodiscard]] int free_slots() const override { return slots_ - static_cast<int>(running_.size()); }
+  [[nodiscard]] std::optional<std::string> refusal(const LaunchOptions& launch) const override;
+  [[nodiscard]] int free_slots() const override;
   void start(std::string_view token, const Task& task) override;
   bool adopt(const Task& task) override;
   std::vector<EndedTask> wait(std::chrono::milliseconds patience) override;
@@ -31,6 +33,7 @@ class LocalRunner final : public Runner {
     std::optional<Process>
         process;       // nothing while an adopted worker holds its lock but has not said yet which process it is
     fs::path attempt;  // of an adopted worker
+    int slots = 1;
   };
 
   bool poll_descriptors(std::chrono::milliseconds patience);
