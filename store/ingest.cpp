@@ -208,7 +208,9 @@ std::string Ingester::Impl::read_lines(AttemptReading& reading) {
 /// Writes one event. Returns why it cannot belong here (then nothing was written), or an empty string.
 std::string Ingester::Impl::take(AttemptReading& reading, const JournalEvent& event) {
   if (event.type == EventType::kStarted) return take_started(reading, event);
-  if (!reading.started) return "stands before the line 'started'";
+  // A worker that finds out what is missing before it begins says so without a line 'started'.
+  if (!reading.started && event.type != EventType::kFailed) return "stands before the line 'started'";
+  rows_.need_row(reading);
   reading.last_t = event.t;
   switch (event.type) {
     case EventType::kMetrics:

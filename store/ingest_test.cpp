@@ -346,6 +346,28 @@ TEST_F(IngestTest, RecordsAFailureAndLeavesTheStateToTheCoordinator) {
             "failed|out_of_memory_host|needed 41 GB\n");
 }
 
+TEST_F(IngestTest, TakesAFailureThatCameBeforeTheStart) {
+  {
+    JournalWriter first = job_.begin(1);
+    first.started(job_.id, 1, nullptr, 30);
+    write_steps(first, 1, 9);
+  }
+  { job_.begin(2).failed(Cause::kData, "'words.bin' is missing"); }
+  EXPECT_TRUE(ingest(job_).problems.empty());
+  EXPECT_EQ(rows(database_, "SELECT outcome, cause, message, quarantine, started_at FROM attempts WHERE attempt = 2"),
+            "failed|data|'words.bin' is missing||\n");
+  EXPECT_EQ(rows(database_, "SELECT last_cause FROM jobs"), "data\n");
+  EXPECT_EQ(rows(database_, "SELECT count(*) FROM curves"), "9\n") << "what never started supersedes nothing";
+}
+
+TEST_F(IngestTest, QuarantinesAnyOtherLineBeforeTheStart) {
+  { job_.begin(1).finished({}); }
+  const IngestReport report = ingest(job_);
+  ASSERT_EQ(report.problems.size(), 1U);
+  EXPECT_TRUE(report.problems[0].quarantined);
+  EXPECT_EQ(rows(database_, "SELECT state FROM jobs"), "queued\n");
+}
+
 TEST_F(IngestTest, RebuildsJobsFromTheirFolders) {
   const TestJob evaluation = make_job(workspace_, "perplexity", job_.id);
   for (const TestJob* job : std::initializer_list<const TestJob*>{&job_, &evaluation}) {

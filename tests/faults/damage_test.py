@@ -15,7 +15,8 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "end_to_end"))
 from tiny_sweep import Workspace, difference, send, wait_until  # noqa: E402
 
-ENVIRONMENT = 3  # exit status: something of the machine
+JOB_FAILED = 1  # exit statuses: some jobs failed
+ENVIRONMENT = 3  # something of the machine
 
 
 def checkpoint_lines(journal):
@@ -119,6 +120,20 @@ class DamageTest(unittest.TestCase):
     def test_missing_checkpoint_file(self):
         self.damaged_checkpoint(lambda file: file.unlink())
 
+    def test_missing_data(self):
+        """Found out by the worker before it begins: the reason comes through, and the next run goes on."""
+        workspace = self.new_workspace()
+        (tokens,) = (workspace.data / "words").glob("validation*.bin")
+        tokens.rename(workspace.folder / "aside")
+        done = workspace.run(expect=JOB_FAILED)
+        self.assertIn(tokens.name, done.stderr)
+        self.assertNotIn("quarantined", done.stderr)
+        failed = workspace.rows("SELECT DISTINCT cause, quarantine FROM attempts WHERE outcome = 'failed'")
+        self.assertEqual(failed, [("data", "")])
+        (workspace.folder / "aside").rename(tokens)
+        workspace.run()
+        self.assert_undisturbed(workspace)
+
     def test_database_of_a_newer_version(self):
         workspace = self.new_workspace()
         workspace.run()
@@ -184,7 +199,6 @@ class DamageTest(unittest.TestCase):
         self.assertIn("disk_full", said)
         causes = {cause for (cause,) in workspace.rows("SELECT cause FROM attempts WHERE outcome = 'failed'")}
         self.assertEqual(causes, {"disk_full"})
-
 
     def test_disk_that_fills_while_data_are_prepared(self):
         disk = SmallDisk.mounted(self)
