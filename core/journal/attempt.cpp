@@ -103,6 +103,8 @@ std::vector<int> attempts_of(const fs::path& job_folder) {
     const auto parsed = std::from_chars(name.data() + kAttemptPrefix.size(), last, number);
     if (parsed.ec == std::errc() && parsed.ptr == last && number > 0) numbers.push_back(number);
   }
+  if (problem && problem != std::errc::no_such_file_or_directory)
+    throw system_error(problem.value(), "read folder", job_folder.native());
   std::sort(numbers.begin(), numbers.end());
   return numbers;
 }

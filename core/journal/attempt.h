@@ -32,7 +32,8 @@ struct Claim {
 /// be read.
 [[nodiscard]] Claim claim_attempt(const fs::path& job_folder, const std::string& token);
 
-/// Numbers of the attempts that exist, ascending.
+/// Numbers of the attempts that exist, ascending; none where there is no such folder. Throws Error where it cannot be
+/// read.
 [[nodiscard]] std::vector<int> attempts_of(const fs::path& job_folder);
 /// True where a higher attempt exists: this one must stop and publish nothing more.
 [[nodiscard]] bool is_superseded(const fs::path& job_folder, int number);

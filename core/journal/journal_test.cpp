@@ -190,6 +190,14 @@ TEST_F(AttemptTest, AForeignTokenGetsNothingAndLeavesNothing) {
   EXPECT_TRUE(attempts_of(folder_).empty());
 }
 
+TEST_F(AttemptTest, AFolderThatCannotBeReadIsNotOneWithoutAttempts) {
+  EXPECT_TRUE(attempts_of(folder_ / "nowhere").empty());
+  const fs::path loop = folder_ / "loop";
+  fs::create_symlink(loop, loop);
+  EXPECT_THROW((void)attempts_of(loop), Error);
+  EXPECT_THROW((void)is_superseded(loop, 1), Error);
+}
+
 TEST_F(AttemptTest, AFinishedJobIsNotRunAgain) {
   {
     const Claim claim = claim_attempt(folder_, "first");
