@@ -42,6 +42,21 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
   return found;
 }
 
+// What ended the reading of a journal before its end.
+struct Stop {
+  std::string problem;          // empty: nothing did
+  bool of_the_journal = false;  // what stands there is wrong; else it only could not be read this time
+};
+
+// Where the lock cannot be looked at, it may.
+bool may_live(const AttemptReading& reading) {
+  try {
+    return FileLock::is_held(reading.folder() / "lock");
+  } catch (const Error&) {
+    return true;
+  }
+}
+
 }  // namespace
 
 class Ingester::Impl {
@@ -56,10 +71,11 @@ class Ingester::Impl {
   std::int64_t add_job(const fs::path& folder);
   void ingest_attempt(AttemptReading& reading);
   void record_facts(AttemptReading& reading);
-  std::string read_lines(AttemptReading& reading);
+  Stop read_lines(AttemptReading& reading);
   std::string take(AttemptReading& reading, const JournalEvent& event);
   std::string take_started(AttemptReading& reading, const JournalEvent& event);
   void take_ending(AttemptReading& reading, const JournalEvent& event);
+  void add_problem(const fs::path& job_folder, const Error& problem);
   void add_problem(const AttemptReading& reading, const std::string& message, bool quarantined);
   void begin();
   void commit();
@@ -105,7 +121,13 @@ IngestReport Ingester::Impl::ingest(std::span<const fs::path> job_folders) {
 
 void Ingester::Impl::ingest_job(const fs::path& folder) {
   std::optional<std::int64_t> job_id;
-  for (const int number : attempts_of(folder)) {
+  std::vector<int> attempts;
+  try {
+    attempts = attempts_of(folder);
+  } catch (const Error& problem) {
+    add_problem(folder, problem);
+  }
+  for (const int number : attempts) {
     if (!job_id) job_id = number_of_job(folder);
     if (!job_id) return;
     AttemptReading reading;
@@ -122,8 +144,7 @@ std::optional<std::int64_t> Ingester::Impl::number_of_job(const fs::path& folder
   try {
     return add_job(folder);
   } catch (const Error& problem) {
-    report_.problems.push_back(
-        {.job_folder = folder, .attempt = 0, .message = problem.message(), .quarantined = false});
+    add_problem(folder, problem);
     return std::nullopt;
   }
 }
@@ -146,22 +167,29 @@ std::int64_t Ingester::Impl::add_job(const fs::path& folder) {
 }
 
 // A problem may be one of the moment (a network file system that shows zeros) while the worker lives. Once it is gone
-// the journal is opened again, and what is wrong then stays wrong.
+// the journal is opened again, and what is wrong then stays wrong; a journal that could not be read is read the next
+// time.
 void Ingester::Impl::ingest_attempt(AttemptReading& reading) {
   rows_.load(reading);
   if (reading.quarantined || reading.ended()) return;
   const JournalCursor before = reading.cursor;
-  std::string problem = read_lines(reading);
-  const bool over = !problem.empty() && !FileLock::is_held(reading.folder() / "lock");
-  if (over) problem = read_lines(reading);
-  if (!problem.empty() && over) rows_.need_row(reading);
-  if (reading.cursor != before || (!problem.empty() && over)) {
+  Stop stop = read_lines(reading);
+  const bool over = stop.of_the_journal && !may_live(reading);
+  if (over) stop = read_lines(reading);
+  const bool spoilt = over && stop.of_the_journal;
+  if (spoilt) rows_.need_row(reading);
+  if (reading.cursor != before || spoilt) {
     record_facts(reading);
     rows_.save_cursor(reading);
   }
-  if (problem.empty()) return;
-  if (over) rows_.set_quarantined(reading, problem);
-  add_problem(reading, problem, over);
+  if (stop.problem.empty()) return;
+  if (spoilt) rows_.set_quarantined(reading, stop.problem);
+  add_problem(reading, stop.problem, spoilt);
+}
+
+void Ingester::Impl::add_problem(const fs::path& job_folder, const Error& problem) {
+  report_.problems.push_back(
+      {.job_folder = job_folder, .attempt = 0, .message = problem.message(), .quarantined = false});
 }
 
 void Ingester::Impl::add_problem(const AttemptReading& reading, const std::string& message, bool quarantined) {
@@ -181,15 +209,16 @@ void Ingester::Impl::record_facts(AttemptReading& reading) {
   }
 }
 
-/// Reads on to the end, and returns what stopped it before, or an empty string.
-std::string Ingester::Impl::read_lines(AttemptReading& reading) {
+/// Reads on to the end, or to what stops it.
+Stop Ingester::Impl::read_lines(AttemptReading& reading) {
   try {
     JournalScanner scanner(reading.folder() / "journal.jsonl", reading.cursor);
     while (const auto line = scanner.next()) {
       std::string problem = parser_.parse(*line);
       if (problem.empty()) problem = take(reading, parser_.event());
       if (!problem.empty())
-        return fmt::format("line {} at byte {} {}", reading.cursor.seq + 1, reading.cursor.offset, problem);
+        return {.problem = fmt::format("line {} at byte {} {}", reading.cursor.seq + 1, reading.cursor.offset, problem),
+                .of_the_journal = true};
       reading.cursor = scanner.cursor();
       ++report_.lines;
       if (++lines_in_transaction_ >= lines_per_transaction_) {
@@ -199,9 +228,9 @@ std::string Ingester::Impl::read_lines(AttemptReading& reading) {
       }
       if (reading.ended()) return {};
     }
-    return scanner.corrupt();
+    return {.problem = scanner.corrupt(), .of_the_journal = !scanner.corrupt().empty()};
   } catch (const Error& problem) {
-    return problem.message();
+    return {.problem = problem.message(), .of_the_journal = problem.code() == ErrorCode::kJournalCorrupt};
   }
 }
 

@@ -53,9 +53,10 @@ class Ingester {
   /// done in the same transaction; nothing else changes a job's state.
   ///
   /// A torn tail is left for the next call. A corrupt line, a journal shorter than its cursor, or a line that is no
-  /// event stops that attempt: a problem is reported, and once its worker is gone the rest is quarantined. Throws Error
-  /// (disk_full, busy, io) where the store cannot be written; what was committed before stays, the rest comes with the
-  /// next call.
+  /// event stops that attempt: a problem is reported, and once its worker is gone the rest is quarantined. What could
+  /// not be read (too many open files, a disk or a network that fails) is reported and left for the next call. Throws
+  /// Error (disk_full, busy, io) where the store cannot be written; what was committed before stays, the rest comes
+  /// with the next call.
   IngestReport ingest(std::span<const fs::path> job_folders);
   /// The same for every job in `jobs`, the workspace's folder of that name.
   IngestReport ingest_all(const fs::path& jobs);

@@ -368,6 +368,65 @@ TEST_F(IngestTest, QuarantinesAnyOtherLineBeforeTheStart) {
   EXPECT_EQ(rows(database_, "SELECT state FROM jobs"), "queued\n");
 }
 
+// A link to itself cannot be opened, whoever tries.
+void make_unreadable(const fs::path& path) {
+  if (fs::exists(path)) fs::rename(path, path.native() + ".aside");
+  fs::create_symlink(path, path);
+}
+
+void make_readable(const fs::path& path) {
+  fs::remove(path);
+  fs::rename(path.native() + ".aside", path);
+}
+
+TEST_F(IngestTest, TriesAgainWhereAJournalCouldNotBeRead) {
+  {
+    JournalWriter journal = job_.begin(1);
+    journal.started(job_.id, 1, nullptr, 30);
+    write_steps(journal, 1, 9);
+  }
+  make_unreadable(job_.journal(1));
+  for (int call = 0; call < 2; ++call) {
+    const IngestReport report = ingest(job_);
+    ASSERT_EQ(report.problems.size(), 1U);
+    EXPECT_FALSE(report.problems[0].quarantined);
+    EXPECT_NE(report.problems[0].message.find("journal.jsonl"), std::string::npos) << report.problems[0].message;
+  }
+  make_readable(job_.journal(1));
+  EXPECT_TRUE(ingest(job_).problems.empty());
+  EXPECT_EQ(rows(database_, "SELECT count(*) FROM curves"), "9\n");
+}
+
+TEST_F(IngestTest, ReadsTheOthersWhereALockCannotBeLookedAt) {
+  const TestJob other = make_job(workspace_, "other");
+  for (const TestJob* job : std::initializer_list<const TestJob*>{&job_, &other}) {
+    JournalWriter journal = job->begin(1);
+    journal.started(job->id, 1, nullptr, 30);
+    write_steps(journal, 1, 9);
+  }
+  append_line(job_.journal(1), R"("type":"finished")");
+  make_unreadable(attempt_folder(job_.folder, 1) / "lock");
+  const std::vector<fs::path> folders = {job_.folder, other.folder};
+  const IngestReport report = ingester_.ingest(folders);
+  ASSERT_EQ(report.problems.size(), 1U);
+  EXPECT_FALSE(report.problems[0].quarantined) << "its worker may live";
+  EXPECT_EQ(rows(database_, "SELECT count(*) FROM curves"), "18\n");
+  fs::remove(attempt_folder(job_.folder, 1) / "lock");
+  EXPECT_TRUE(ingest(job_).problems.at(0).quarantined);
+}
+
+TEST_F(IngestTest, ReadsTheOthersWhereAFolderCannotBeRead) {
+  const TestJob other = make_job(workspace_, "other");
+  other.begin(1).started(other.id, 1, nullptr, 30);
+  make_unreadable(job_.folder);
+  const std::vector<fs::path> folders = {job_.folder, other.folder};
+  const IngestReport report = ingester_.ingest(folders);
+  ASSERT_EQ(report.problems.size(), 1U);
+  EXPECT_EQ(report.problems[0].job_folder, job_.folder);
+  EXPECT_FALSE(report.problems[0].quarantined);
+  EXPECT_EQ(rows(database_, "SELECT job FROM attempts"), other.id + "\n");
+}
+
 TEST_F(IngestTest, RebuildsJobsFromTheirFolders) {
   const TestJob evaluation = make_job(workspace_, "perplexity", job_.id);
   for (const TestJob* job : std::initializer_list<const TestJob*>{&job_, &evaluation}) {
