@@ -1,10 +1,15 @@
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <fstream>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -13,6 +18,21 @@
 #include "core/journal/folders.h"
 #include "core/journal/scanner.h"
 #include "core/journal/writer.h"
+
+// The system's calls, which fail here with the error that a test sets; the linker prefers them to the library's.
+namespace {
+std::atomic<int> failing_sync = 0, failing_truncation = 0;  // errno; 0: none
+}  // namespace
+
+extern "C" int fdatasync(int descriptor) {
+  errno = failing_sync;
+  return failing_sync != 0 ? -1 : static_cast<int>(::syscall(SYS_fdatasync, descriptor));
+}
+
+extern "C" int ftruncate(int descriptor, off_t size) noexcept {
+  errno = failing_truncation;
+  return failing_truncation != 0 ? -1 : static_cast<int>(::syscall(SYS_ftruncate, descriptor, size));
+}
 
 namespace mestre {
 namespace {
@@ -156,6 +176,51 @@ TEST_F(JournalTest, ALineThatDidNotFitIsCutOffAgain) {
   while (scanner.next()) continue;
   EXPECT_EQ(scanner.corrupt(), "");
   EXPECT_EQ(scanner.cursor().seq, 2);
+}
+
+// The part of the line that was written would be the start of the next one, and all behind it lost to every reader.
+TEST_F(JournalTest, NothingFollowsATornLineThatCouldNotBeCutOff) {
+  std::signal(SIGXFSZ, SIG_IGN);
+  struct rlimit before {};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  JournalWriter writer(journal_);
+  writer.started("job", 1, nullptr, 3);
+  const std::string whole = read_file(journal_);
+  struct rlimit limit = before;
+  limit.rlim_cur = whole.size() + 30;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  failing_truncation = EIO;
+  EXPECT_THROW(writer.warning("code", std::string(100, 'x')), Error);
+  failing_truncation = 0;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  const std::string torn = read_file(journal_);
+  EXPECT_EQ(torn.size(), whole.size() + 30);
+  for (int line = 0; line < 2; ++line) EXPECT_THROW(writer.failed(Cause::kDiskFull, "no space left"), Error);
+  EXPECT_EQ(read_file(journal_), torn);
+}
+
+TEST_F(JournalTest, AFailedSyncInTheBackgroundIsHeardOfAtTheNextLine) {
+  JournalWriter writer(journal_);
+  writer.started("job", 1, nullptr, 3);
+  failing_sync = EIO;
+  const Metric loss[] = {{"loss", 1}};
+  writer.metrics(1, loss);
+  std::string message;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (message.empty() && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    try {
+      writer.metrics(2, loss);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kIo);
+      message = error.message();
+    }
+  }
+  failing_sync = 0;
+  EXPECT_NE(message.find("sync"), std::string::npos) << message;
+  EXPECT_NE(message.find(journal_.native()), std::string::npos) << message;
+  writer.failed(Cause::kNode, message);
+  EXPECT_EQ(ending_of(journal_), Ending::kFailed);
 }
 
 class AttemptTest : public JournalTest {

@@ -94,7 +94,7 @@ JournalWriter::JournalWriter(const fs::path& path) : path_(path) {
 JournalWriter::~JournalWriter() {
   syncer_.request_stop();
   syncer_.join();
-  if (dirty_) ::fdatasync(file_.get());
+  if (dirty_) sync();
 }
 
 void JournalWriter::started(std::string_view job, int attempt, const Restored* restored, std::int64_t steps) {
@@ -145,6 +145,10 @@ void JournalWriter::finished(std::span<const Metric> summary) {
 
 void JournalWriter::append(std::string_view type, std::string_view members, bool acknowledge) {
   const std::scoped_lock lock(mutex_);
+  if (torn_)
+    throw Error(ErrorCode::kIo,
+                fmt::format("journal '{}' ends in a torn line that could not be cut off", path_.native()));
+  throw_if_a_sync_failed();
   std::string line = fmt::format(R"({{"seq":{},"t":{:.6f},"type":"{}",{})", next_seq_, now_seconds(), type, members);
   const std::uint32_t crc = crc32(line, crc_);
   line += fmt::format(",\"crc\":{}}}\n", crc);
@@ -152,7 +156,7 @@ void JournalWriter::append(std::string_view type, std::string_view members, bool
     write_all(file_.get(), line, path_);
   } catch (...) {
     // What was written of the line is cut off, and its number used again: a shorter line may still fit.
-    [[maybe_unused]] const int ignored = ::ftruncate(file_.get(), size_);
+    torn_ = ::ftruncate(file_.get(), size_) != 0;
     throw;
   }
   size_ += static_cast<std::int64_t>(line.size());
@@ -160,8 +164,20 @@ void JournalWriter::append(std::string_view type, std::string_view members, bool
   crc_ = crc;
   dirty_ = true;
   if (!acknowledge) return;
-  if (::fdatasync(file_.get()) != 0) throw system_error(errno, "sync", path_.native());
+  sync();
+  throw_if_a_sync_failed();
   dirty_ = false;
+}
+
+// One at a time: the kernel tells of an error once, so a line that must be acknowledged waits for the sync in the
+// background and hears of its error, too.
+void JournalWriter::sync() {
+  const std::scoped_lock lock(one_sync_);
+  if (::fdatasync(file_.get()) != 0) sync_error_ = errno;
+}
+
+void JournalWriter::throw_if_a_sync_failed() {
+  if (const int error = sync_error_.exchange(0)) throw system_error(error, "sync", path_.native());
 }
 
 void JournalWriter::sync_every_second(const std::stop_token& stop) {
@@ -172,8 +188,9 @@ void JournalWriter::sync_every_second(const std::stop_token& stop) {
     dirty_ = false;
     // The sync runs without the lock, so that a slow disk does not hold up the training step.
     lock.unlock();
-    ::fdatasync(file_.get());
+    sync();
     lock.lock();
+    if (sync_error_ != 0) dirty_ = true;
   }
 }
 

@@ -5,6 +5,7 @@
 // returns.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -59,6 +60,8 @@ struct Restored {
 
 using Metric = std::pair<std::string_view, double>;
 
+/// Each call throws Error where the line could not be written, or the last sync failed: what was written before may be
+/// lost. Another line may be tried; where a piece of a line could not be cut off again, every later call throws.
 class JournalWriter {
  public:
   /// Creates `path`, which must not exist.
@@ -85,6 +88,8 @@ class JournalWriter {
 
  private:
   void append(std::string_view type, std::string_view members, bool acknowledge);
+  void sync();
+  void throw_if_a_sync_failed();
   void sync_every_second(const std::stop_token& stop);
 
   fs::path path_;
@@ -95,6 +100,9 @@ class JournalWriter {
   std::int64_t next_seq_ = 1;
   std::uint32_t crc_ = 0;
   bool dirty_ = false;
+  bool torn_ = false;  // a piece of a line stands at the end
+  std::mutex one_sync_;
+  std::atomic<int> sync_error_ = 0;  // errno of a sync that failed and of which nobody has heard; 0: none
   std::jthread syncer_;
 };
 
