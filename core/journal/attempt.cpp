@@ -74,22 +74,24 @@ std::string json_texts(const std::vector<std::string>& texts) {
 }  // namespace
 
 Claim claim_attempt(const fs::path& job_folder, const std::string& token) {
-  if (read_launch(job_folder).token != token) return {.attempt = {}, .refusal = Refusal::kForeignToken};
-  if (is_finished(job_folder)) return {.attempt = {}, .refusal = Refusal::kFinished};
+  if (read_launch(job_folder).token != token) return {.refusal = Refusal::kForeignToken};
+  if (is_finished(job_folder)) return {.refusal = Refusal::kFinished};
   const int number = make_next_attempt(job_folder);
   const fs::path folder = attempt_folder(job_folder, number);
   std::optional<FileLock> lock = FileLock::try_acquire(folder / "lock", kLockPatience);
   if (!lock) throw Error(ErrorCode::kBusy, fmt::format("somebody else holds '{}/lock'", folder.native()));
   // Between the first look and the lock another submission may have taken over, or another attempt finished.
   std::optional<Refusal> refusal;
-  if (read_launch(job_folder).token != token) refusal = Refusal::kForeignToken;
+  Launch launch = read_launch(job_folder);
+  if (launch.token != token) refusal = Refusal::kForeignToken;
   if (is_finished(job_folder)) refusal = Refusal::kFinished;
   if (refusal) {
     remove_empty_attempt(folder);
-    return {.attempt = {}, .refusal = refusal};
+    return {.refusal = refusal};
   }
   sync_folder(job_folder);
-  return {.attempt = Attempt{.number = number, .folder = folder, .lock = std::move(*lock)}, .refusal = {}};
+  return {.attempt = Attempt{.number = number, .folder = folder, .lock = std::move(*lock)},
+          .launch = std::move(launch)};
 }
 
 std::vector<int> attempts_of(const fs::path& job_folder) {

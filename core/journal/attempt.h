@@ -20,12 +20,26 @@ struct Attempt {
   FileLock lock;
 };
 
+/// launch.json: what may run now, and how.
+struct Launch {
+  std::string token;
+  std::string data_root;
+  std::string data;  // manifest, relative to data_root
+  std::int64_t threads = 1;
+  std::int64_t gpus = 0;
+  std::int64_t micro_batch = 0;     // sequences; 0: a whole step's
+  double checkpoint_interval = 60;  // s
+  std::int64_t log_interval = 10;   // steps
+  double deadline = 0;              // seconds since the epoch at which to stop; 0: none
+};
+
 /// Why there is nothing to run.
 enum class Refusal { kForeignToken, kFinished };
 
 struct Claim {
-  std::optional<Attempt> attempt;
-  std::optional<Refusal> refusal;  // set exactly where there is no attempt
+  std::optional<Attempt> attempt = {};
+  std::optional<Refusal> refusal = {};  // set exactly where there is no attempt
+  Launch launch = {};                   // as it was when the attempt was claimed; it may be rewritten since
 };
 
 /// Claims the next attempt of the job in `job_folder` for `token`. Throws Error where the folder or launch.json cannot
@@ -39,19 +53,6 @@ struct Claim {
 [[nodiscard]] bool is_superseded(const fs::path& job_folder, int number);
 /// True where some attempt's journal ends in `finished`.
 [[nodiscard]] bool is_finished(const fs::path& job_folder);
-
-/// launch.json: what may run now, and how.
-struct Launch {
-  std::string token;
-  std::string data_root;
-  std::string data;  // manifest, relative to data_root
-  std::int64_t threads = 1;
-  std::int64_t gpus = 0;
-  std::int64_t micro_batch = 0;     // sequences; 0: a whole step's
-  double checkpoint_interval = 60;  // s
-  std::int64_t log_interval = 10;   // steps
-  double deadline = 0;              // seconds since the epoch at which to stop; 0: none
-};
 
 [[nodiscard]] std::string to_json(const Launch& launch);
 /// Throws Error (bad_input) that names the member.

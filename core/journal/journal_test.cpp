@@ -263,6 +263,13 @@ TEST_F(AttemptTest, AFolderThatCannotBeReadIsNotOneWithoutAttempts) {
   EXPECT_THROW((void)is_superseded(loop, 1), Error);
 }
 
+TEST_F(AttemptTest, TheClaimHoldsTheLaunchThatItsTokenStoodIn) {
+  const Claim claim = claim_attempt(folder_, "first");
+  launch("second");
+  EXPECT_EQ(claim.launch.token, "first");
+  EXPECT_EQ(claim.launch.data, "a.manifest");
+}
+
 TEST_F(AttemptTest, AFinishedJobIsNotRunAgain) {
   {
     const Claim claim = claim_attempt(folder_, "first");

@@ -179,7 +179,7 @@ int run_attempt(const fs::path& job_folder, const std::string& token) {
   JobContext context = {.folder = job_folder,
                         .id = job_folder.filename().native(),
                         .attempt = attempt.number,
-                        .launch = read_launch(job_folder),
+                        .launch = std::move(claim.launch),
                         .journal = nullptr,
                         .asked_to_stop = [] { return stop_requested != 0; },
                         .log = log_line};
