@@ -16,6 +16,15 @@ namespace {
 
 constexpr auto kLockPollInterval = std::chrono::milliseconds(50);  // for workers known by their lock alone
 
+// attempt.json is optional: one that cannot be read is as none.
+std::optional<AttemptRecord> find_record(const fs::path& attempt) {
+  try {
+    return read_attempt_record(attempt);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 std::optional<std::string> LocalRunner::refusal(const LaunchOptions& launch) const {
@@ -52,7 +61,7 @@ bool LocalRunner::poll_descriptors(std::chrono::milliseconds patience) {
   std::vector<pollfd> descriptors;
   for (auto& [job, running] : running_) {
     if (!running.process) {
-      const auto record = read_attempt_record(running.attempt);
+      const auto record = find_record(running.attempt);
       if (record) running.process = Process::adopt(record->process);
     }
     if (running.process) {
