@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
+#include <thread>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -24,6 +26,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int kTokens = 6000;
+constexpr auto kSlice = std::chrono::milliseconds(5);  // that a held worker runs at a time
+constexpr auto kPatience = std::chrono::seconds(120);  // far more than anything that is waited for takes
 
 // Letters that follow each other by a rule with some noise, so that a model has something to learn.
 std::vector<std::uint16_t> made_up_tokens() {
@@ -157,10 +161,65 @@ pid_t start(const std::vector<std::string>& command, const fs::path& log) {
   ::_exit(127);
 }
 
+namespace {
+
+int result_of(int status) {
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+}  // namespace
+
 int wait_for(pid_t process) {
   int status = 0;
-  if (::waitpid(process, &status, 0) != process) return 127;
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  return ::waitpid(process, &status, 0) == process ? result_of(status) : 127;
+}
+
+HeldWorker::HeldWorker(pid_t process) : process_(process) {
+  hold();
+}
+
+HeldWorker::~HeldWorker() {
+  kill();
+}
+
+// Comes back when it does stand still.
+void HeldWorker::hold() {
+  if (status_) return;
+  ::kill(process_, SIGSTOP);
+  int status = 0;
+  if (::waitpid(process_, &status, WUNTRACED) == process_ && !WIFSTOPPED(status)) status_ = result_of(status);
+}
+
+bool HeldWorker::run_until(const std::function<bool()>& condition) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (!condition()) {
+    if (status_ || std::chrono::steady_clock::now() > deadline) {
+      ADD_FAILURE() << (status_ ? "the worker ended before, with " + std::to_string(*status_) : "it does not happen");
+      return false;
+    }
+    run_for(kSlice);
+  }
+  return true;
+}
+
+void HeldWorker::run_for(std::chrono::milliseconds time) {
+  if (status_) return;
+  ::kill(process_, SIGCONT);
+  std::this_thread::sleep_for(time);
+  hold();
+}
+
+void HeldWorker::kill() {
+  if (!status_) finish(SIGKILL);
+}
+
+int HeldWorker::finish(int signal) {
+  if (!status_) {
+    if (signal != 0) ::kill(process_, signal);
+    ::kill(process_, SIGCONT);
+    status_ = wait_for(process_);
+  }
+  return *status_;
 }
 
 namespace {

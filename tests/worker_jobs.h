@@ -3,7 +3,10 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,6 +49,33 @@ int wait_for(pid_t process);
 /// Both, for `mestre-worker run FOLDER --token token`.
 pid_t start_worker(const fs::path& job);
 int run_worker(const fs::path& job, const std::string& token = "token");
+
+/// A worker that stands still but while something is waited for: how fast it is, and how often this process gets to
+/// run, must not decide what a test finds. Killed with the object.
+class HeldWorker {
+ public:
+  /// Takes over a process that `start` or `start_worker` returned.
+  explicit HeldWorker(pid_t process);
+  ~HeldWorker();
+  HeldWorker(const HeldWorker&) = delete;
+  HeldWorker& operator=(const HeldWorker&) = delete;
+
+  /// Lets it run a few milliseconds at a time until `condition` holds. False, and the test has failed, where it ended
+  /// before or all patience did.
+  bool run_until(const std::function<bool()>& condition);
+  /// Lets it run for about so long.
+  void run_for(std::chrono::milliseconds time);
+  /// Kills it where it stands.
+  void kill();
+  /// Lets it go, with a signal where one is given (0: none), and waits for it: as wait_for.
+  int finish(int signal = 0);
+
+ private:
+  void hold();
+
+  pid_t process_;
+  std::optional<int> status_;  // as wait_for gives it, once the process was reaped
+};
 
 /// A number by name, as a line of a journal has them.
 using Values = std::vector<std::pair<std::string, double>>;

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <csignal>
 #include <map>
-#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -17,6 +16,8 @@
 
 namespace mestre {
 namespace {
+
+constexpr std::int64_t kManySteps = 1000;  // so many that a worker stands in the midst of them wherever it is held
 
 /// Loss by step, over all attempts; a step that several have computed must have the same bits in each.
 std::map<std::int64_t, double> losses_of(const fs::path& job) {
@@ -45,7 +46,7 @@ void truncate(const fs::path& file) {
 
 class Worker : public testing::Test {
  protected:
-  /// A training long enough to be caught in the middle: `steps` of about a millisecond.
+  /// A training long enough to be caught in the middle: `steps` of a fraction of a millisecond.
   [[nodiscard]] TrainJob long_training(std::int64_t steps) const {
     TrainJob job = jobs_.small_training();
     job.train.tokens = steps * job.train.tokens_per_step();
@@ -59,11 +60,15 @@ class Worker : public testing::Test {
     jobs_.launch(folder, launch);
     return folder;
   }
-  /// Kills the worker once its journal holds a line of that type.
-  static void kill_after(pid_t worker, const fs::path& job, int attempt, const std::string& type, int signal) {
-    while (lines_of(job, attempt, type).empty() && ::kill(worker, 0) == 0)
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    ::kill(worker, signal);
+  /// That the journal holds so many lines of that type.
+  static std::function<bool()> has(const fs::path& job, int attempt, const std::string& type, std::size_t lines = 1) {
+    return [=] { return lines_of(job, attempt, type).size() >= lines; };
+  }
+  /// Starts an attempt and kills it once its journal holds so many checkpoints.
+  static void kill_after_checkpoints(const fs::path& job, std::size_t checkpoints) {
+    HeldWorker worker(start_worker(job));
+    ASSERT_TRUE(worker.run_until(has(job, 1, "checkpoint", checkpoints)));
+    ASSERT_EQ(worker.finish(SIGKILL), -SIGKILL);
   }
 
   WorkerJobs jobs_;
@@ -129,22 +134,18 @@ TEST_F(Worker, EvaluatesTheLastCheckpointOfATraining) {
 // The interval between points of the curves does not divide the step of any checkpoint, so that an open interval is
 // resumed too.
 TEST_F(Worker, ResumedLossesAreThoseOfAnUninterruptedRunToTheLastBit) {
-  const TrainJob job = long_training(200);
-  const fs::path killed = add_with_checkpoints(job, 0.05);
+  const TrainJob job = long_training(kManySteps);
+  const fs::path killed = jobs_.add(job);
   Launch launch = jobs_.default_launch();
   launch.checkpoint_interval = 0.05;
   launch.log_interval = 3;
   jobs_.launch(killed, launch);
-  int kills = 0;
   for (int attempt = 1; attempt <= 3; ++attempt) {
-    const pid_t worker = start_worker(killed);
-    while (lines_of(killed, attempt, "checkpoint").empty() && ::kill(worker, 0) == 0)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    std::this_thread::sleep_for(std::chrono::milliseconds(13 * attempt));  // not always at the same place behind it
-    ::kill(worker, SIGKILL);
-    if (wait_for(worker) == -SIGKILL) ++kills;
+    HeldWorker worker(start_worker(killed));
+    ASSERT_TRUE(worker.run_until(has(killed, attempt, "checkpoint")));
+    worker.run_for(std::chrono::milliseconds(7 * attempt));  // not always at the same place behind it
+    ASSERT_EQ(worker.finish(SIGKILL), -SIGKILL);
   }
-  EXPECT_GE(kills, 2) << "the run is too short to be caught";
   ASSERT_EQ(run_worker(killed), 0);
   EXPECT_GT(journal_of(killed, 2).front().restored_step, 0);
 
@@ -159,10 +160,10 @@ TEST_F(Worker, ResumedLossesAreThoseOfAnUninterruptedRunToTheLastBit) {
 }
 
 TEST_F(Worker, SigtermSavesACheckpointAndSaysPreempted) {
-  const fs::path job = jobs_.add(long_training(3000));
-  const pid_t worker = start_worker(job);
-  kill_after(worker, job, 1, "metrics", SIGTERM);
-  ASSERT_EQ(wait_for(worker), 1);
+  const fs::path job = jobs_.add(long_training(100 * kManySteps));
+  HeldWorker worker(start_worker(job));
+  ASSERT_TRUE(worker.run_until(has(job, 1, "metrics")));
+  ASSERT_EQ(worker.finish(SIGTERM), 1);
   const std::vector<JournalLine> lines = journal_of(job, 1);
   EXPECT_EQ(lines.back().cause, "preempted");
   ASSERT_EQ(lines_of(job, 1, "checkpoint").size(), 1U);
@@ -188,12 +189,10 @@ TEST_F(Worker, StopsAtItsDeadlineWithACheckpointToGoOnFrom) {
 }
 
 TEST_F(Worker, ADamagedCheckpointCostsAWarningAndTheWayFromTheOneBefore) {
-  const fs::path job = add_with_checkpoints(long_training(200), 0.02);
-  const pid_t worker = start_worker(job);
-  while (lines_of(job, 1, "checkpoint").size() < 3) std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  ::kill(worker, SIGKILL);
-  ASSERT_EQ(wait_for(worker), -SIGKILL);
+  const fs::path job = add_with_checkpoints(long_training(kManySteps), 0.02);
+  kill_after_checkpoints(job, 3);
   const std::vector<JournalLine> saved = lines_of(job, 1, "checkpoint");
+  ASSERT_GE(saved.size(), 3U);
   truncate(job / saved.back().file / "optimizer.safetensors");
 
   ASSERT_EQ(run_worker(job), 0);
@@ -203,44 +202,41 @@ TEST_F(Worker, ADamagedCheckpointCostsAWarningAndTheWayFromTheOneBefore) {
   ASSERT_EQ(warnings.size(), 1U);
   EXPECT_NE(warnings[0].message.find("optimizer.safetensors"), std::string::npos) << warnings[0].message;
   EXPECT_EQ(lines.back().type, "finished");
-  EXPECT_EQ(losses_of(job).size(), 200U);
+  EXPECT_EQ(std::ssize(losses_of(job)), kManySteps);
 }
 
 TEST_F(Worker, WithoutAnyWholeCheckpointItStartsAfresh) {
-  const fs::path job = add_with_checkpoints(long_training(200), 0.02);
-  const pid_t worker = start_worker(job);
-  kill_after(worker, job, 1, "checkpoint", SIGKILL);
-  ASSERT_EQ(wait_for(worker), -SIGKILL);
+  const fs::path job = add_with_checkpoints(long_training(kManySteps), 0.02);
+  kill_after_checkpoints(job, 1);
   for (const JournalLine& saved : lines_of(job, 1, "checkpoint"))
     if (fs::exists(job / saved.file)) truncate(job / saved.file / "state.json");
   ASSERT_EQ(run_worker(job), 0);
   EXPECT_TRUE(journal_of(job, 2).front().fresh);
-  EXPECT_EQ(losses_of(job).size(), 200U);
+  EXPECT_EQ(std::ssize(losses_of(job)), kManySteps);
 }
 
 TEST_F(Worker, TrustsACorruptJournalUpToTheDamage) {
-  const fs::path job = add_with_checkpoints(long_training(200), 0.02);
-  const pid_t worker = start_worker(job);
-  while (lines_of(job, 1, "checkpoint").size() < 2) std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  ::kill(worker, SIGKILL);
-  ASSERT_EQ(wait_for(worker), -SIGKILL);
+  const fs::path job = add_with_checkpoints(long_training(kManySteps), 0.02);
+  kill_after_checkpoints(job, 2);
   const std::vector<JournalLine> saved = lines_of(job, 1, "checkpoint");
+  ASSERT_GE(saved.size(), 2U);
+  const JournalLine &spoiled = saved.back(), &before = saved[saved.size() - 2];  // the two that are kept
   const fs::path journal = attempt_folder(job, 1) / "journal.jsonl";
   std::string bytes = read_file(journal);
-  bytes[bytes.find(saved[1].text) + saved[1].text.find("digest") + 12] ^= 1;
+  bytes[bytes.find(spoiled.text) + spoiled.text.find("digest") + 12] ^= 1;
   replace_file(journal, bytes);
 
   ASSERT_EQ(run_worker(job), 0);
-  EXPECT_EQ(journal_of(job, 2).front().restored_step, saved[0].step);
+  EXPECT_EQ(journal_of(job, 2).front().restored_step, before.step);
   EXPECT_EQ(journal_of(job, 2).back().type, "finished");
 }
 
 TEST_F(Worker, PublishesNothingOnceAHigherAttemptExists) {
-  const fs::path job = jobs_.add(long_training(100000));
-  const pid_t worker = start_worker(job);
-  while (lines_of(job, 1, "metrics").empty()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  const fs::path job = jobs_.add(long_training(100 * kManySteps));
+  HeldWorker worker(start_worker(job));
+  ASSERT_TRUE(worker.run_until(has(job, 1, "metrics")));
   fs::create_directory(attempt_folder(job, 2));
-  ASSERT_EQ(wait_for(worker), 0);
+  ASSERT_EQ(worker.finish(), 0);
   const std::vector<JournalLine> lines = journal_of(job, 1);
   EXPECT_NE(lines.back().type, "finished");
   EXPECT_NE(lines.back().type, "failed");

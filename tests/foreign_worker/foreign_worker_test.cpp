@@ -3,7 +3,6 @@
 
 #include <csignal>
 #include <cstdlib>
-#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -53,19 +52,21 @@ TEST(ForeignWorker, DoesNothingWhereThereIsNothingForIt) {
 TEST(ForeignWorker, HoldsItsLockAndIsFollowedByTheNextAttempt) {
   const WorkerJobs jobs;
   TrainJob training = jobs.small_training();
-  training.train.tokens = 1000000;
+  training.train.tokens = 1'000'000'000;
   const fs::path job = jobs.add(training);
-  const pid_t worker = start_foreign(job);
-  while (lines_of(job, 1, "metrics").empty()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  const auto has_points = [&](int attempt) {
+    return [&, attempt] { return !lines_of(job, attempt, "metrics").empty(); };
+  };
+  HeldWorker worker(start_foreign(job));
+  ASSERT_TRUE(worker.run_until(has_points(1)));
   EXPECT_TRUE(FileLock::is_held(attempt_folder(job, 1) / "lock"));
-  ::kill(worker, SIGKILL);
-  ASSERT_EQ(wait_for(worker), -SIGKILL);
+  ASSERT_EQ(worker.finish(SIGKILL), -SIGKILL);
   EXPECT_FALSE(FileLock::is_held(attempt_folder(job, 1) / "lock"));
 
-  const pid_t next = start_foreign(job);
-  while (lines_of(job, 2, "metrics").empty()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  HeldWorker next(start_foreign(job));
+  ASSERT_TRUE(next.run_until(has_points(2)));
   fs::create_directory(attempt_folder(job, 3));
-  EXPECT_EQ(wait_for(next), 0);
+  EXPECT_EQ(next.finish(), 0);
   EXPECT_EQ(ending_of(attempt_folder(job, 2) / "journal.jsonl"), Ending::kNone)
       << "a superseded attempt publishes nothing";
 }
