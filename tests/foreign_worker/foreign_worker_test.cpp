@@ -1,5 +1,5 @@
 // A worker in Python that was written from runners/worker/worker_contract.md: what it leaves is what mestre's own
-// reader expects.
+// reader expects, and becomes the rows that a worker of ours would have left.
 
 #include <csignal>
 #include <cstdlib>
@@ -9,6 +9,8 @@
 #include "core/base/hash.h"
 #include "core/journal/folders.h"
 #include "core/journal/scanner.h"
+#include "store/ingest.h"
+#include "store/query.h"
 #include "tests/worker_jobs.h"
 
 namespace mestre {
@@ -21,6 +23,14 @@ pid_t start_foreign(const fs::path& job, const std::string& token = "token") {
 
 int run_foreign(const fs::path& job, const std::string& token = "token") {
   return wait_for(start_foreign(job, token));
+}
+
+/// The one number or text that `sql` asks of a store that has read this job.
+SqlValue ingest_and_ask(const WorkerJobs& jobs, const fs::path& job, const std::string& sql) {
+  Database database = Database::open_for_writing(jobs.path() / "mestre.db");
+  for (const IngestProblem& problem : Ingester(database).ingest({&job, 1}).problems)
+    ADD_FAILURE() << problem.job_folder << ": " << problem.message;
+  return query_table(database, sql).rows.at(0).at(0);
 }
 
 TEST(ForeignWorker, LeavesAJournalThatOursReads) {
@@ -37,6 +47,8 @@ TEST(ForeignWorker, LeavesAJournalThatOursReads) {
   EXPECT_EQ(lines.back().value("tokens"), 6 * 32);
   EXPECT_EQ(ending_of(attempt_folder(job, 1) / "journal.jsonl"), Ending::kFinished);
   EXPECT_FALSE(FileLock::is_held(attempt_folder(job, 1) / "lock"));
+  EXPECT_EQ(ingest_and_ask(jobs, job, "SELECT count(*) FROM curves JOIN jobs USING (job) WHERE state = 'done'"),
+            SqlValue(std::int64_t{6}));
 }
 
 TEST(ForeignWorker, DoesNothingWhereThereIsNothingForIt) {
@@ -77,6 +89,8 @@ TEST(ForeignWorker, NamesTheCauseOfItsFailure) {
   fs::remove(jobs.path() / "data/words.bin");
   EXPECT_EQ(run_foreign(job), 1);
   EXPECT_EQ(journal_of(job, 1).back().cause, "data");
+  EXPECT_EQ(ingest_and_ask(jobs, job, "SELECT cause FROM attempts WHERE outcome = 'failed' AND quarantine = ''"),
+            SqlValue("data"));
 }
 
 // The page shows three lines to try one's own checksum on.
