@@ -125,10 +125,10 @@ void JournalWriter::checkpoint(std::int64_t step, std::string_view file, std::st
          true);
 }
 
-void JournalWriter::progress(std::int64_t done, std::int64_t total, double tokens_per_second) {
-  append("progress",
-         fmt::format(R"("done":{},"total":{},"tokens_per_second":{})", done, total, json_number(tokens_per_second)),
-         false);
+void JournalWriter::progress(std::int64_t done, std::int64_t total, std::optional<double> tokens_per_second) {
+  std::string members = fmt::format(R"("done":{},"total":{})", done, total);
+  if (tokens_per_second) members += fmt::format(R"(,"tokens_per_second":{})", json_number(*tokens_per_second));
+  append("progress", members, false);
 }
 
 void JournalWriter::warning(std::string_view code, std::string_view message) {

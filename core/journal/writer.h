@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -78,9 +79,9 @@ class JournalWriter {
   void measurement(const Measurement& measurement);
   /// After the checkpoint itself is durable. `file` is relative to the job's folder.
   void checkpoint(std::int64_t step, std::string_view file, std::string_view digest);
-  /// For who watches: `done` of `total` units of work (steps, or tokens of an evaluation), and the speed at this
-  /// moment.
-  void progress(std::int64_t done, std::int64_t total, double tokens_per_second);
+  /// For who watches: `done` of `total` units of work (steps, or tokens of an evaluation), and the speed where there is
+  /// one yet.
+  void progress(std::int64_t done, std::int64_t total, std::optional<double> tokens_per_second);
   void warning(std::string_view code, std::string_view message);
   /// Terminal lines; nothing may follow them.
   void failed(Cause cause, std::string_view message);

@@ -158,24 +158,27 @@ class Training {
 
   void finish() {
     context_.require_ownership();
-    const Metric summary[] = {{"loss", state_.last_loss},
-                              {"parameters", static_cast<double>(model_.parameter_count())},
-                              {"steps", static_cast<double>(options_.steps())},
-                              {"tokens", tokens(options_.steps())},
-                              {"tokens_per_second", speed()},
-                              {"seconds", whole_.seconds()},
-                              {"peak_memory_bytes", peak_memory_bytes()}};
+    std::vector<Metric> summary = {{"loss", state_.last_loss},
+                                   {"parameters", static_cast<double>(model_.parameter_count())},
+                                   {"steps", static_cast<double>(options_.steps())},
+                                   {"tokens", tokens(options_.steps())},
+                                   {"seconds", whole_.seconds()},
+                                   {"peak_memory_bytes", peak_memory_bytes()}};
+    const std::optional<double> tokens_per_second = speed();
+    if (tokens_per_second) summary.emplace_back("tokens_per_second", *tokens_per_second);
     context_.journal->finished(summary);
-    context_.log(fmt::format("finished: loss {:.4f}, {:.0f} tokens/s", state_.last_loss, speed()));
+    context_.log(
+        fmt::format("finished: loss {:.4f}, {:.0f} tokens/s", state_.last_loss, tokens_per_second.value_or(0)));
   }
 
   [[nodiscard]] double tokens(std::int64_t steps) const {
     return static_cast<double>(steps * options_.tokens_per_step());
   }
-  /// Tokens a second since this attempt began, checkpoints not counted.
-  [[nodiscard]] double speed() const {
+  /// Tokens a second since this attempt began, checkpoints not counted; nothing before its first step.
+  [[nodiscard]] std::optional<double> speed() const {
     const double seconds = whole_.seconds();
-    return seconds > 0 ? tokens(state_.step - first_step_) / seconds : 0;
+    if (state_.step == first_step_ || seconds <= 0) return std::nullopt;
+    return tokens(state_.step - first_step_) / seconds;
   }
 
   const TrainJob& job_;

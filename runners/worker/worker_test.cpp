@@ -159,6 +159,22 @@ TEST_F(Worker, ResumedLossesAreThoseOfAnUninterruptedRunToTheLastBit) {
   EXPECT_EQ(checkpoints_of(killed).size(), 2U);
 }
 
+// Killed between its last checkpoint and its last line: nothing is left to compute, so nothing says how fast it went.
+TEST_F(Worker, ResumedAtTheLastStepItClaimsNoSpeed) {
+  const fs::path job = jobs_.add(jobs_.small_training());
+  ASSERT_EQ(run_worker(job), 0);
+  const fs::path journal = attempt_folder(job, 1) / "journal.jsonl";
+  const std::string last = journal_of(job, 1).back().text + "\n";
+  fs::resize_file(journal, fs::file_size(journal) - last.size());
+
+  ASSERT_EQ(run_worker(job), 0);
+  const std::vector<JournalLine> lines = journal_of(job, 2);
+  EXPECT_EQ(lines.front().restored_step, 6);
+  EXPECT_EQ(lines.back().type, "finished");
+  EXPECT_EQ(lines.back().value("steps"), 6);
+  for (const JournalLine& line : lines) EXPECT_EQ(line.text.find("tokens_per_second"), std::string::npos) << line.text;
+}
+
 TEST_F(Worker, SigtermSavesACheckpointAndSaysPreempted) {
   const fs::path job = jobs_.add(long_training(100 * kManySteps));
   HeldWorker worker(start_worker(job));
