@@ -110,9 +110,14 @@ ForwardResult empty_outputs(const Arguments& a, const Sizes& s) {
           at::empty_symint({s.batch, s.channels, s.state}, a.A.options())};
 }
 
-Tensor empty_checkpoints(const Arguments& a, const Sizes& s) {
+/// What selective_scan_forward returns beside y: as the CPU keeps it, channels and states in whole groups.
+Shape checkpoint_shape(const Sizes& s) {
   const c10::SymInt chunks = (s.length + (kCheckpointTokens - 1)) / kCheckpointTokens;
-  return at::empty_symint({s.batch, chunks, (s.channels + 15) / 16 * 16, (s.state + 3) / 4 * 4}, a.A.options());
+  return {s.batch, chunks, (s.channels + 15) / 16 * 16, (s.state + 3) / 4 * 4};
+}
+
+Tensor empty_checkpoints(const Arguments& a, const Sizes& s) {
+  return at::empty_symint(checkpoint_shape(s), a.A.options());
 }
 
 /// Room for the gradient of each input, contiguous; an absent input has an empty tensor, since a schema can't return
@@ -228,6 +233,9 @@ BackwardResult selective_scan_backward_cpu(const Tensor& d_y, const OptionalTens
   const Sizes s = checked_sizes(a);
   check_rows("gradient of y", d_y, {s.batch, s.length, s.channels}, "[B, L, E], as u", u);
   check_float("gradient of final_state", d_final_state, {s.batch, s.channels, s.state}, "[B, E, N]", u);
+  check_float("checkpoints", checkpoints, checkpoint_shape(s), "as selective_scan_forward returned them", u);
+  TORCH_CHECK(checkpoints.is_contiguous(), "selective_scan: checkpoints: expected contiguous, got strides ",
+              checkpoints.strides());
   const CpuInput input(a);
   const Tensor d_rows = with_contiguous_rows(d_y);
   const Tensor d_final = d_final_state ? d_final_state->contiguous() : Tensor();

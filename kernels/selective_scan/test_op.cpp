@@ -6,6 +6,8 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/stack.h>
 #include <gtest/gtest.h>
 #include <torch/library.h>
 
@@ -290,6 +292,52 @@ TEST(SelectiveScanOp, SaysWhichArgumentIsWrongAndWhatWasExpected) {
       ADD_FAILURE() << "accepted: " << mistake.message;
     } catch (const c10::Error& error) {
       EXPECT_EQ(std::string(error.what_without_backtrace()), mistake.message);
+    }
+  }
+}
+
+// A program that calls the operations of which autograd is made, one by one.
+using Tensors = std::vector<Tensor>;
+
+Tensors backward_from(const Call& c, const Tensor& checkpoints) {
+  static const auto operation = c10::Dispatcher::singleton().findSchemaOrThrow("mestre::selective_scan_backward", "");
+  torch::jit::Stack stack = {c.d_y,        c.d_final_state,  checkpoints,     c.u,    c.delta, c.A, c.B, c.C, c.D, c.z,
+                             c.delta_bias, c.delta_softplus, c.initial_state, c.reset};
+  operation.callBoxed(stack);
+  Tensors gradients;
+  for (const c10::IValue& gradient : stack) gradients.push_back(gradient.toTensor());
+  return gradients;
+}
+
+Tensor checkpoints_of(const Call& c) {
+  static const auto operation = c10::Dispatcher::singleton().findSchemaOrThrow("mestre::selective_scan_forward", "");
+  torch::jit::Stack stack = {c.u,    c.delta, c.A, c.B, c.C, c.D, c.z, c.delta_bias, c.delta_softplus, c.initial_state,
+                             c.reset};
+  operation.callBoxed(stack);
+  return stack.at(2).toTensor();
+}
+
+TEST(SelectiveScanOp, BackwardTakesTheCheckpointsOfForwardAndNoOthers) {
+  const Call call = make_call({.name = "op_checkpoints", .length = 40, .channels = 3, .state = 4});
+  const Tensor right = checkpoints_of(call);
+  EXPECT_EQ(backward_from(call, right).size(), 9U);
+  const std::pair<std::string, Tensor> mistakes[] = {
+      {"selective_scan: checkpoints: expected shape [2, 3, 16, 4] (as selective_scan_forward returned them), got [2, "
+       "1, "
+       "16, 4]",
+       right.narrow(1, 0, 1)},
+      {"selective_scan: checkpoints: expected shape [2, 3, 16, 4] (as selective_scan_forward returned them), got [0]",
+       at::empty({0})},
+      {"selective_scan: checkpoints: expected float32, got Double", right.to(at::kDouble)},
+      {"selective_scan: checkpoints: expected contiguous, got strides [192, 64, 1, 16]",
+       right.transpose(2, 3).contiguous().transpose(2, 3)},
+      {"selective_scan: checkpoints: expected device cpu (that of u), got meta", right.to(at::kMeta)}};
+  for (const auto& [message, checkpoints] : mistakes) {
+    try {
+      backward_from(call, checkpoints);
+      ADD_FAILURE() << "accepted: " << message;
+    } catch (const c10::Error& error) {
+      EXPECT_EQ(std::string(error.what_without_backtrace()), message);
     }
   }
 }
