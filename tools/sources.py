@@ -58,18 +58,24 @@ def uses_torch(path, root=ROOT):
     return any(TORCH.match(include.name) for file in closure(path, root) for include in includes(file, root))
 
 
+def version_of(tool):
+    return subprocess.run([tool, "--version"], capture_output=True, text=True).stdout
+
+
 def check_all(check, settings, commands, jobs):
     """Runs `commands`, pairs of a source and an argument list, `jobs` at a time; prints the output of those that fail.
 
-    What passes is remembered by content (the source, what it includes of ours, the arguments, `settings`) in the folder that
-    all checkouts share, and not run again. Returns how many failed.
+    What passes is remembered by content (the source, what it includes of ours, the arguments, `settings`, the tool's version)
+    in the folder that all checkouts share, and not run again. Returns how many failed.
     """
     passed = Path(os.environ.get("MESTRE_DEPS") or Path.home() / ".cache" / "mestre") / "checks" / check
     passed.mkdir(parents=True, exist_ok=True)
 
+    versions = {tool: version_of(tool) for tool in {command[0] for _, command in commands}}
+
     def stamp(path, command):
         relative = "\0".join(command).replace(str(ROOT), "")
-        digest = hashlib.sha256(f"{settings}\0{relative}".encode())
+        digest = hashlib.sha256(f"{settings}\0{versions[command[0]]}\0{relative}".encode())
         for file in closure(path):
             digest.update(f"\0{file}\0".encode() + (ROOT / file).read_bytes())
         return passed / digest.hexdigest()
