@@ -1,0 +1,64 @@
+#include "core/plan/conditions.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace mestre {
+namespace {
+
+void complain_of_no_match(const Where& where, const std::string& owner, Diagnostics& diagnostics) {
+  if (!where.is_sound) return;
+  diagnostics.error(where.place, fmt::format("this where of {} matches no cell", owner),
+                    {"expected labels that some cell has together; is the cell excluded already?"});
+}
+
+void check_matches(const Where& where, const std::string& owner, const Grid& grid, Diagnostics& diagnostics) {
+  if (where.conditions.empty()) return;
+  for (std::size_t i = 0; i < grid.count; ++i)
+    if (matches(where, grid[i])) return;
+  complain_of_no_match(where, owner, diagnostics);
+}
+
+bool meet(const Grid& grid, const Where& a, const Where& b) {
+  for (std::size_t i = 0; i < grid.count; ++i)
+    if (matches(a, grid[i]) && matches(b, grid[i])) return true;
+  return false;
+}
+
+// Two overrides that set one option must not meet in a cell.
+void check_overrides_apart(const std::vector<Override>& overrides, const Grid& grid, Diagnostics& diagnostics) {
+  for (std::size_t i = 0; i < overrides.size(); ++i) {
+    for (std::size_t j = i + 1; j < overrides.size(); ++j) {
+      const Override& first = overrides[i];
+      const Override& second = overrides[j];
+      for (const Setting& setting : second.settings) {
+        const auto same = std::find_if(first.settings.begin(), first.settings.end(),
+                                       [&](const Setting& other) { return other.dotted == setting.dotted; });
+        if (same == first.settings.end() || !meet(grid, first.where, second.where)) continue;
+        diagnostics.add({.severity = Severity::kError,
+                         .where = setting.key_place(),
+                         .message = fmt::format("two [[when]] set '{}' for one cell", setting.dotted),
+                         .notes = {"expected conditions that no cell meets together"},
+                         .also = {same->key_place()}});
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void check_conditions(const Sweep& sweep, int file, const Grid& grid, const std::vector<std::int64_t>& hits,
+                      Diagnostics& diagnostics) {
+  for (std::size_t i = 0; i < hits.size(); ++i)
+    if (hits[i] == 0) complain_of_no_match(sweep.exclusions[i].where, "[[exclude]]", diagnostics);
+  if (grid.count == 0)
+    return diagnostics.error({.file = file}, "every cell is excluded", {"expected a cell that no [[exclude]] matches"});
+  for (const Override& over : sweep.overrides) check_matches(over.where, "[[when]]", grid, diagnostics);
+  for (const EvaluationRequest& evaluation : sweep.evaluations)
+    check_matches(evaluation.where, "[[evaluate]]", grid, diagnostics);
+  for (const Axis& axis : sweep.axes) check_matches(axis.where, "[[axis]]", grid, diagnostics);
+  check_overrides_apart(sweep.overrides, grid, diagnostics);
+}
+
+}  // namespace mestre
