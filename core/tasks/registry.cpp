@@ -12,7 +12,9 @@ std::unique_ptr<TaskOptions> make() {
 }
 
 constexpr std::array<TaskType, 1> kTypes = {{
-    {"perplexity", "perplexity on held-out text at several context lengths", make<PerplexityOptions>},
+    {.name = "perplexity",
+     .doc = "perplexity on held-out text at several context lengths",
+     .make = make<PerplexityOptions>},
 }};
 
 }  // namespace
@@ -27,9 +29,10 @@ const TaskType* find_task_type(std::string_view name) {
   return nullptr;
 }
 
-std::vector<std::string> task_type_names() {
+std::vector<std::string> task_type_names(TaskKind kind) {
   std::vector<std::string> names;
-  for (const TaskType& type : kTypes) names.emplace_back(type.name);
+  for (const TaskType& type : kTypes)
+    if (type.kind == kind) names.emplace_back(type.name);
   return names;
 }
 
