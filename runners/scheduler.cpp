@@ -8,7 +8,6 @@
 #include "core/base/error.h"
 #include "core/base/hash.h"
 #include "core/journal/attempt.h"
-#include "core/spec/job.h"
 
 namespace mestre {
 namespace {
@@ -48,10 +47,6 @@ std::string tail_of(const fs::path& file) {
   if (text.size() > kEarlyLogTail) text.erase(0, text.size() - kEarlyLogTail);
   while (!text.empty() && text.back() == '\n') text.pop_back();
   return text;
-}
-
-const DataIdentity& data_of(const Job& job) {
-  return std::visit([](const auto& known) -> const DataIdentity& { return known.data; }, job);
 }
 
 }  // namespace
@@ -274,7 +269,7 @@ void Scheduler::start(const std::string& job) {
   if (read_file_if_exists(entry.folder / "job.json") != spec) replace_file(entry.folder / "job.json", spec);
   const Launch launch{.token = entry.token,
                       .data_root = fs::absolute(settings_.data_root).lexically_normal().native(),
-                      .data = entry.plan->data.at(data_of(parse_job(planned.spec)).digest),
+                      .data = planned.data,
                       .threads = planned.launch.threads,
                       .gpus = planned.launch.gpus,
                       .micro_batch = planned.launch.micro_batch,

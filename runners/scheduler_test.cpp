@@ -132,13 +132,19 @@ class SchedulerTest : public testing::Test {
     const std::string perplexity = canonical_spec(Job(std::move(evaluate)));
     const std::size_t first = plan_.jobs.size();
     // The seeds are to run in descending order, against the order of the plan.
-    plan_.jobs.push_back(
-        {.id = job_id(train), .kind = "train", .name = "train", .spec = train, .speed_key = "k", .priority = -seed});
+    plan_.jobs.push_back({.id = job_id(train),
+                          .kind = "train",
+                          .name = "train",
+                          .spec = train,
+                          .data = "a.manifest",
+                          .speed_key = "k",
+                          .priority = -seed});
     plan_.jobs.push_back({.id = job_id(perplexity),
                           .kind = "evaluate",
                           .name = "perplexity",
                           .spec = perplexity,
                           .needs = {first},
+                          .data = "a.manifest",
                           .speed_key = "k",
                           .priority = -seed});
     plan_.cells.push_back({.labels = {std::to_string(seed)},

@@ -66,7 +66,7 @@ std::size_t CellJobs::add_training(const CellParts& parts) {
   job.estimate = estimate_training(cost_at(parts.model, train.options.sequence_length), train.options, launch);
   job.speed_key = speed_key("train", parts, train.options.sequence_length);
   price(job.estimate, job.speed_key, launch, context_);
-  plan_.data.emplace(data.train.identity.digest, data.train.path);
+  read_data(job, data.train);
   return index;
 }
 
@@ -97,7 +97,8 @@ std::size_t CellJobs::add_evaluation(std::size_t evaluation, const CellParts& pa
                                      asked.options->tokens(corpus.tokens), longest);
   job.speed_key = speed_key("evaluate", parts, longest);
   price(job.estimate, job.speed_key, launch, context_);
-  plan_.data.emplace(corpus.identity.digest, corpus.path);
+  read_data(job, corpus);
+  job.provisional = job.provisional || plan_.jobs[training].provisional;
   return index;
 }
 
@@ -115,8 +116,14 @@ std::string CellJobs::evaluation_spec(std::size_t evaluation, std::int32_t data,
   return spec;
 }
 
+void CellJobs::read_data(PlannedJob& job, const PlannedCorpus& corpus) {
+  job.data = corpus.path;
+  job.provisional = corpus.missing;
+  if (!corpus.missing) plan_.data.emplace(corpus.identity.digest, corpus.path);
+}
+
 void CellJobs::check_length(const PlannedCorpus& corpus, std::int64_t needed, const std::string& reader) {
-  if (corpus.tokens >= needed) return;
+  if (corpus.missing || corpus.tokens >= needed) return;
   diagnostics_.error(
       corpus.place,
       fmt::format("'{}' has {} tokens, too few for {}", escaped(corpus.path), with_thousands(corpus.tokens), reader),

@@ -40,6 +40,7 @@ class CellJobs {
   std::size_t add_evaluation(std::size_t evaluation, const CellParts& parts, std::size_t training);
   bool needs_validation(std::size_t evaluation, CellIndex cell, const CellParts& parts);
   std::string evaluation_spec(std::size_t evaluation, std::int32_t data, const std::string& training);
+  void read_data(PlannedJob& job, const PlannedCorpus& corpus);
   void check_length(const PlannedCorpus& corpus, std::int64_t needed, const std::string& reader);
   const ModelCost& cost_at(std::int32_t model, std::int64_t length);
   const std::string& speed_key(const char* kind, const CellParts& parts, std::int64_t length);

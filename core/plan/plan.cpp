@@ -46,6 +46,7 @@ class Planner {
     jobs_.reserve(grid.count);
     for (std::size_t i = 0; i < grid.count && diagnostics_.error_count() < kEnoughErrors; ++i) add_cell(grid[i]);
     check_budget();
+    plan_.missing = resolver_.missing();
     if (diagnostics_.has_errors()) return std::nullopt;
     return std::move(plan_);
   }

@@ -1,7 +1,8 @@
 // A plan: what a sweep file asks for, expanded, checked and priced, as a pure value.
 //
 // The same files, manifests and context give the same plan, byte for byte. Nothing here reads the store: what is
-// finished and how fast things ran comes in as PlanContext. Jobs appear once each, however many cells share them, those
+// finished and how fast things ran comes in as PlanContext. Data that are not there stop no plan: their jobs get
+// provisional ids. Jobs appear once each, however many cells share them, those
 // that others need first.
 #pragma once
 
@@ -37,11 +38,13 @@ struct PlannedJob {
   std::string name;                // "train", or the name of the [[evaluate]]
   std::string spec;                // canonical JSON
   std::vector<std::size_t> needs;  // indices of jobs in the plan that must have finished
+  std::string data;                // the manifest that it reads, relative to the data root; empty: none
   LaunchOptions launch;
   Estimate estimate;
   /// Groups jobs whose speed can be expected to be equal: digest of kind, model, length, and number of devices.
   std::string speed_key;
-  bool finished = false;  // according to the context
+  bool finished = false;     // according to the context
+  bool provisional = false;  // something that its identity depends on is not there yet: the id will change
   /// Lower runs first. Contrast first: the first repetition of every cell, then the second, each in the order of the
   /// cells.
   std::int64_t priority = 0;
@@ -60,6 +63,13 @@ struct PlannedAxis {
   bool replicates = false;          // varies nothing but seeds: its cells are repetitions of one experiment
 };
 
+/// Data that the sweep names and that are not there. Planning goes on without them; running does not.
+struct MissingData {
+  std::string path;    // of the manifest, relative to the data root
+  std::string place;   // where it was looked for
+  std::string remedy;  // the command that would make it
+};
+
 struct Plan {
   std::string name;
   std::string question;
@@ -70,6 +80,7 @@ struct Plan {
   std::vector<PlannedJob> jobs;
   /// Data digest to the manifest's path relative to the data root: what launch.json tells the worker.
   std::map<std::string, std::string> data;
+  std::vector<MissingData> missing;
 };
 
 /// What the plan may know of the past.

@@ -67,8 +67,14 @@ std::string job_json(const Plan& plan, const PlannedJob& job) {
   object.raw("needs", list_of(job.needs, [&](std::size_t other) { return json_string(plan.jobs[other].id); }));
   object.raw("launch", canonical_json(static_cast<const Options&>(job.launch)))
       .raw("estimate", estimate_json(job.estimate));
-  object.text("speed_key", job.speed_key).number("priority", job.priority).boolean("finished", job.finished);
+  object.text("speed_key", job.speed_key).number("priority", job.priority).text("data", job.data);
+  object.boolean("finished", job.finished).boolean("provisional", job.provisional);
   return object.str();
+}
+
+std::string missing_json(const MissingData& missing) {
+  JsonObject object;
+  return object.text("path", missing.path).text("place", missing.place).text("remedy", missing.remedy).str();
 }
 
 std::string totals_json(const Plan& plan) {
@@ -104,6 +110,7 @@ std::string plan_json(const Plan& plan) {
       "{{\"format\":1,\n\"name\":{},\n\"question\":{},\n\"file\":{},\n\"baseline\":{},\n\"data\":{},\n\"totals\":{}",
       json_string(plan.name), json_string(plan.question), json_string(plan.file), baseline.str(), data.str(),
       totals_json(plan));
+  append_list(out, "missing", plan.missing, missing_json);
   append_list(out, "axes", plan.axes, axis_json);
   append_list(out, "cells", plan.cells, [&](const PlannedCell& cell) { return cell_json(plan, cell); });
   append_list(out, "jobs", plan.jobs, [&](const PlannedJob& job) { return job_json(plan, job); });

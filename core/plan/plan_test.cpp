@@ -160,6 +160,21 @@ TEST(Plan, NamesTheDataItNeeds) {
                                                            {std::string(32, 'b'), "text/validation.manifest"}}));
 }
 
+TEST(Plan, GoesOnWithoutDataThatAreNotThere) {
+  SweepFolder folder;
+  const std::string data = "[data]\ntrain = \"other/train.manifest\"\nvalidation = \"text/validation.manifest\"\n";
+  const std::optional<Plan> plan = folder.plan("[sweep]\nname = \"test\"\n" + std::string(kTestTrain) + data +
+                                               kTestModel + "vocabulary = 300\n" + kSeeds + kTestEvaluation);
+  ASSERT_TRUE(plan) << folder.said;
+  EXPECT_EQ(folder.said, "");
+  ASSERT_EQ(plan->missing.size(), 1U);
+  EXPECT_EQ(plan->missing[0].path, "other/train.manifest");
+  EXPECT_EQ(plan->data, (std::map<std::string, std::string>{{std::string(32, 'b'), "text/validation.manifest"}}));
+  for (const PlannedJob& job : plan->jobs) EXPECT_TRUE(job.provisional) << job.name;
+  EXPECT_NE(plan->jobs[0].spec.find("\"digest\":\"missing:other/train.manifest\""), std::string::npos);
+  EXPECT_NE(plan->jobs[0].spec.find("\"vocabulary\":300"), std::string::npos);
+}
+
 TEST(PlanJson, IsTheSameForTheSamePlan) {
   SweepFolder folder;
   const std::string rest = kArchitectures + kSeeds + kTestEvaluation;

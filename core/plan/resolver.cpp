@@ -12,8 +12,22 @@ namespace {
 
 using Kind = TomlValue::Kind;
 
+constexpr std::int64_t kAssumedTokens = 10'000'000;  // of a corpus that is not there
+
 fs::path folder_of(const std::string& file) {
   return fs::path(file).parent_path();
+}
+
+// What a plan reckons with in the place of a corpus that is not there.
+PlannedCorpus stand_in(const std::string& path, Position place) {
+  PlannedCorpus corpus{.path = path,
+                       .identity = {.digest = "missing:" + path, .tokenizer = "unknown", .tokenizer_version = 0},
+                       .tokens = kAssumedTokens,
+                       .json = {},
+                       .place = place,
+                       .missing = true};
+  corpus.json = canonical_json(corpus.identity);
+  return corpus;
 }
 
 // Whether a path stays below the folder it is relative to.
@@ -134,8 +148,10 @@ std::optional<PlannedCorpus> Resolver::find_corpus(const std::string& path, cons
                         fmt::format("the data folder is '{}'; --data names another", context_.data_root)});
     return std::nullopt;
   }
-  const Manifest* found = manifest(path, place);
-  if (found == nullptr) return std::nullopt;
+  const FoundManifest& at = manifest(path, place);
+  if (at.missing) return stand_in(path, place);
+  if (!at.manifest) return std::nullopt;
+  const Manifest* found = &*at.manifest;
   if (!pin.empty() && pin != found->identity.digest) {
     diagnostics_.error(pin_place, fmt::format("'{}' is not the pinned data", escaped(path)),
                        {fmt::format("expected the digest {}, found {}", escaped(pin), found->identity.digest),
@@ -149,26 +165,26 @@ std::optional<PlannedCorpus> Resolver::find_corpus(const std::string& path, cons
                        .place = place};
 }
 
-const Manifest* Resolver::manifest(const std::string& path, Position place) {
-  const auto known = manifests_.find(path);
-  if (known != manifests_.end()) return known->second ? &*known->second : nullptr;
-  std::optional<Manifest>& slot = manifests_[path];
+const Resolver::FoundManifest& Resolver::manifest(const std::string& path, Position place) {
+  const auto [slot, is_new] = manifests_.try_emplace(path);
+  FoundManifest& found = slot->second;
+  if (!is_new) return found;
   const fs::path whole = fs::path(context_.data_root) / path;
   try {
-    slot = read_manifest(whole);
+    found.manifest = read_manifest(whole);
   } catch (const Error& problem) {
-    if (problem.code() == ErrorCode::kNotFound) {
-      const std::string name = folder_of(path).generic_string();
-      diagnostics_.error(place, fmt::format("no data at '{}'", whole.lexically_normal().generic_string()),
-                         {fmt::format("prepare them first: mestre data prepare {} FILES-OR-FOLDERS --holdout 0.02",
-                                      name.empty() ? "NAME" : name),
-                          "or name the folder that has them: --data FOLDER"});
-    } else {
+    found.missing = problem.code() == ErrorCode::kNotFound;
+    if (!found.missing) {
       diagnostics_.error(place, problem.message(), problem.hints());
+    } else {
+      const std::string name = folder_of(path).generic_string();
+      missing_.push_back({.path = path,
+                          .place = whole.lexically_normal().generic_string(),
+                          .remedy = fmt::format("mestre data prepare {} FILES-OR-FOLDERS --holdout 0.02",
+                                                name.empty() ? "NAME" : name)});
     }
-    return nullptr;
   }
-  return &*slot;
+  return found;
 }
 
 // "{architecture}-{scale}" in model.use makes the model depend on those axes.

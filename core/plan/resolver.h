@@ -27,8 +27,9 @@ struct PlannedCorpus {
   std::string path;  // of the manifest, relative to the data root
   DataIdentity identity;
   std::int64_t tokens = 0;
-  std::string json;  // canonical JSON of the identity
-  Position place;    // of the option that names it
+  std::string json;      // canonical JSON of the identity
+  Position place;        // of the option that names it
+  bool missing = false;  // there is no manifest: identity and tokens are stand-ins
 };
 
 struct ResolvedTrain {
@@ -85,6 +86,8 @@ class Resolver {
   Resolver(const Sweep& sweep, int file, const PlanContext& context, Diagnostics& diagnostics);
 
   [[nodiscard]] CellParts resolve(CellIndex cell);
+  /// The manifests that cells name and that are not there, in the order in which they were first asked for.
+  [[nodiscard]] const std::vector<MissingData>& missing() const { return missing_; }
 
   [[nodiscard]] const ResolvedTrain& train(std::int32_t index) const { return trains_[index]; }
   [[nodiscard]] const ResolvedData& data(std::int32_t index) const { return datas_[index]; }
@@ -111,7 +114,12 @@ class Resolver {
   std::optional<ResolvedLaunch> resolve_launch(CellIndex cell);
   std::optional<PlannedCorpus> find_corpus(const std::string& path, const std::string& pin, Position place,
                                            Position pin_place);
-  const Manifest* manifest(const std::string& path, Position place);
+  /// What lies at a path below the data root; read once.
+  struct FoundManifest {
+    std::optional<Manifest> manifest;
+    bool missing = false;  // else, without a manifest, it has a mistake
+  };
+  const FoundManifest& manifest(const std::string& path, Position place);
   std::optional<std::string> fill_template(const Setting& use, CellIndex cell);
   void note_templates();
   Position place_of_section(const std::string& section) const;
@@ -129,7 +137,8 @@ class Resolver {
   SectionScope model_scope_;
   ModelReader model_reader_;
   ModelFiles model_files_;
-  std::map<std::string, std::optional<Manifest>> manifests_;
+  std::map<std::string, FoundManifest> manifests_;
+  std::vector<MissingData> missing_;
   Resolved<ResolvedTrain> trains_;
   Resolved<ResolvedData> datas_;
   Resolved<ResolvedModel> models_;

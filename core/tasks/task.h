@@ -1,8 +1,8 @@
 // What every evaluation and every measurement says of itself without Torch: its options and its version. What runs the
 // model stands beside them in run.{h,cpp}.
 //
-// An evaluation scores a trained model ([[evaluate]], `task`); a measurement observes one ([[measure]], `quantity`). Both
-// are called tasks here.
+// An evaluation scores a trained model ([[evaluate]], `task`); a measurement observes one ([[measure]], `quantity`).
+// Both are called tasks here.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ class TaskOptions : public Options {
   /// Raised whenever the task scores something else for the same options; part of the job's identity.
   [[nodiscard]] virtual int version() const = 0;
   [[nodiscard]] virtual std::unique_ptr<TaskOptions> clone() const = 0;
-  /// Replaces "as the cell is trained" by its value, so that a spec holds every option at its value. Called once, on the
-  /// cell's own copy.
+  /// Replaces "as the cell is trained" by its value, so that a spec holds every option at its value. Called once, on
+  /// the cell's own copy.
   virtual void resolve(const TrainOptions&) {}
   virtual void check(const Problem& problem) const = 0;
   /// Tokens that the model reads in all, those that it generates counted once, where the text has `corpus` of them (0

@@ -2,7 +2,11 @@
 
 #include <csignal>
 #include <cstdio>
+#include <set>
 
+#include <fmt/format.h>
+
+#include "core/base/error.h"
 #include "runners/cli/plan_context.h"
 #include "runners/coordinator_lock.h"
 #include "runners/local/local_runner.h"
@@ -49,6 +53,20 @@ std::optional<std::vector<Plan>> plan_files(const std::vector<std::string>& file
   std::fputs(diagnostics.render().c_str(), stderr);
   if (diagnostics.has_errors() || plans.size() != files.size()) return std::nullopt;
   return plans;
+}
+
+void require_data(const std::vector<Plan>& plans) {
+  std::set<std::string> places, remedies;
+  for (const Plan& plan : plans) {
+    for (const MissingData& missing : plan.missing) {
+      places.insert(fmt::format("'{}'", missing.place));
+      remedies.insert(missing.remedy);
+    }
+  }
+  if (places.empty()) return;
+  Error error(ErrorCode::kNotFound, fmt::format("no data at {}", fmt::join(places, ", ")));
+  for (const std::string& remedy : remedies) error.hint("prepare them first: " + remedy);
+  throw error.hint("or name the folder that has them: --data FOLDER");
 }
 
 DispatchResult dispatch(const std::vector<Plan>& plans, const Globals& globals, const DispatchOptions& options,

@@ -16,6 +16,9 @@ namespace mestre {
 [[nodiscard]] std::optional<std::vector<Plan>> plan_files(const std::vector<std::string>& files,
                                                           const Globals& globals);
 
+/// Throws Error (not_found) where a plan names data that are not there: then nothing may be run.
+void require_data(const std::vector<Plan>& plans);
+
 /// What a dispatch came to.
 struct DispatchResult {
   bool all_done = false;

@@ -82,6 +82,7 @@ std::unordered_set<std::string> jobs_of_cell(const Plan& plan, const std::string
 int exec(const Arguments& arguments, const Globals& globals) {
   const auto plans = plan_files({arguments.file}, globals);
   if (!plans) return kExitBadInput;
+  require_data(*plans);
   LogFollower follower;
   const DispatchOptions options{.slots = 1, .retry_failed = true, .only = jobs_of_cell(plans->front(), arguments.cell)};
   const DispatchResult result = dispatch(*plans, globals, options, follower);

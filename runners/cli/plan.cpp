@@ -147,12 +147,22 @@ std::string total_line(const Plan& plan, int slots, const PlanContext& context) 
                      with_thousands(measured), with_thousands(left), assumed);
 }
 
+void show_missing(const Plan& plan) {
+  for (const MissingData& missing : plan.missing)
+    fmt::print("no data at '{}'\n   prepare them: {}\n", missing.place, missing.remedy);
+  if (!plan.missing.empty())
+    fmt::print(
+        "   until then the ids of the jobs that read them are provisional, and 'mestre run' refuses the sweep;\n"
+        "   --data FOLDER looks elsewhere\n");
+}
+
 void show_plan(const Plan& plan, int slots, const PlanContext& context) {
   fmt::print("{}\n", headline(plan));
   if (!plan.question.empty()) fmt::print("{}\n", plan.question);
   fmt::print("\n{}\n", to_text(groups_table(plan)));
   fmt::print("{}\n", total_line(plan, slots, context));
   for (const auto& [digest, path] : plan.data) fmt::print("data: {} {}\n", path, digest);
+  show_missing(plan);
 }
 
 void show_cells(const Plan& plan) {

@@ -74,6 +74,7 @@ int conclude(const DispatchResult& result, const Counts& before, double seconds,
 int run(const Arguments& arguments, const Globals& globals) {
   const auto plans = plan_files(arguments.files, globals);
   if (!plans) return kExitBadInput;
+  require_data(*plans);
   const Counts counts = count(*plans);
   if (arguments.dry_run) {
     list_missing(*plans);
