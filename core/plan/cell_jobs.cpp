@@ -56,8 +56,12 @@ std::size_t CellJobs::add_training(const CellParts& parts) {
   const ResolvedModel& model = resolver_.model(parts.model);
   const ResolvedData& data = resolver_.data(parts.data);
   const LaunchOptions& launch = resolver_.launch(parts.launch).options;
-  const auto [index, is_new] =
-      find_or_add(canonical_train_spec(model.json, train.json, data.train.json, model.versions));
+  const auto [index, is_new] = find_or_add(canonical_train_spec({.model = model.json,
+                                                                 .train = train.json,
+                                                                 .data = data.train.json,
+                                                                 .versions = model.versions,
+                                                                 .from = {},
+                                                                 .worker = {}}));
   if (!is_new) return index;
   check_length(data.train, train.options.sequence_length + 1, "a training block");
   PlannedJob& job = plan_.jobs[index];
@@ -107,8 +111,12 @@ std::string CellJobs::evaluation_spec(std::size_t evaluation, std::int32_t data,
   static const std::string kPlaceholder(32, '?');
   auto [found, is_new] = evaluation_specs_.try_emplace({evaluation, data});
   if (is_new) {
-    found->second.text = canonical_evaluate_spec(kPlaceholder, *sweep_.evaluations[evaluation].options,
-                                                 resolver_.data(data).validation->json);
+    found->second.text = canonical_evaluate_spec({.task = *sweep_.evaluations[evaluation].options,
+                                                  .data = resolver_.data(data).validation->json,
+                                                  .checkpoint_job = kPlaceholder,
+                                                  .checkpoint_digest = {},
+                                                  .setup = {},
+                                                  .worker = {}});
     found->second.hole = found->second.text.find(kPlaceholder);
   }
   std::string spec = found->second.text;

@@ -81,6 +81,9 @@ struct Plan {
   /// Data digest to the manifest's path relative to the data root: what launch.json tells the worker.
   std::map<std::string, std::string> data;
   std::vector<MissingData> missing;
+  /// What a worker must be able to do for the jobs that are not finished, in the words of features_of(job), with the
+  /// name of the first cell that needs it.
+  std::map<std::string, std::string> features;
 };
 
 /// What the plan may know of the past.

@@ -97,16 +97,31 @@ CellParts Resolver::resolve(CellIndex cell) {
 }
 
 std::optional<ResolvedTrain> Resolver::resolve_train(CellIndex cell) {
-  ResolvedTrain train;
+  TrainSettings settings;
   std::vector<const Setting*> sources;
-  bool sound = train_.fill(cell, train.options, sources, diagnostics_);
-  if (!sound) return std::nullopt;
-  train.options.check([&](std::string_view field, std::string message, std::string expectation) {
+  bool sound = train_.fill(cell, settings, sources, diagnostics_);
+  ResolvedTrain train{.options = settings.options, .json = {}};
+  const Setting* steps = train_.source(sources, "steps");
+  const auto complain = [&](std::string_view field, std::string message, std::string expectation) {
     sound = false;
     const Setting* source = train_.source(sources, field);
     const Position place = source != nullptr ? source->value->where : train_.place;
     if (checked_.insert(place).second) diagnostics_.error(place, std::move(message), {std::move(expectation)});
-  });
+  };
+  if (steps == nullptr && train_.source(sources, "tokens") == nullptr) {
+    sound = false;
+    diagnostics_.error(train_.place, "[train] lacks 'tokens'",
+                       {"tokens: training budget, rounded up to whole steps",
+                        "expected a number of tokens such as \"20B\" or \"4Ki\", or steps = 500"});
+  }
+  if (!sound) return std::nullopt;
+  if (steps != nullptr &&
+      __builtin_mul_overflow(settings.steps, train.options.tokens_per_step(), &train.options.tokens))
+    complain(
+        "steps",
+        fmt::format("{} steps of {} tokens are too many to count", settings.steps, train.options.tokens_per_step()),
+        "expected at most 1e18 tokens in all");
+  if (sound) train.options.check(complain);
   if (!sound) return std::nullopt;
   train.json = canonical_json(train.options);
   return train;

@@ -128,7 +128,7 @@ class Resolver {
   int file_;
   const PlanContext& context_;
   Diagnostics& diagnostics_;
-  TrainOptions train_prototype_;
+  TrainSettings train_prototype_;
   DataOptions data_prototype_;
   LaunchOptions launch_prototype_;
   Section train_;

@@ -60,11 +60,12 @@ std::vector<const Setting*> SectionScope::settings(CellIndex cell) const {
   for (const AxisPart& part : axes_) {
     const std::int32_t label = cell[part.axis];
     if (label < 0) continue;
-    const auto& chosen = part.points[static_cast<std::size_t>(label)];
-    settings.insert(settings.end(), chosen.begin(), chosen.end());
+    for (const Setting* setting : part.points[static_cast<std::size_t>(label)]) overlay(settings, *setting);
   }
-  for (const OverridePart& part : overrides_)
-    if (matches(*part.where, cell)) settings.insert(settings.end(), part.settings.begin(), part.settings.end());
+  for (const OverridePart& part : overrides_) {
+    if (!matches(*part.where, cell)) continue;
+    for (const Setting* setting : part.settings) overlay(settings, *setting);
+  }
   return settings;
 }
 

@@ -23,8 +23,8 @@ class SectionScope {
 
   /// Equal for two cells exactly if they agree on every axis of the scope.
   [[nodiscard]] std::uint64_t key(CellIndex cell) const;
-  /// What sets options of the section for this cell, in order of precedence: the sweep's tables, the axes, the
-  /// overrides.
+  /// What sets options of the section for this cell, each option once: overrides win over axes, axes over the sweep's
+  /// tables.
   [[nodiscard]] std::vector<const Setting*> settings(CellIndex cell) const;
   /// Everything that sets options of the section for some cell.
   [[nodiscard]] std::vector<const Setting*> all_settings() const;

@@ -74,7 +74,7 @@ class AxisReader {
         point.label = label->value.text;
         point.place = label->value.where;
       }
-      settle_seeds(point.settings, diagnostics_);
+      settle_spellings(point.settings, diagnostics_);
       axis_.points.push_back(std::move(point));
     }
     if (cells.elements.empty())
@@ -121,7 +121,7 @@ class AxisReader {
         one.value = &setting.value->elements[i];
         point.settings.push_back(std::move(one));
       }
-      settle_seeds(point.settings, diagnostics_);
+      settle_spellings(point.settings, diagnostics_);
       axis_.points.push_back(std::move(point));
     }
   }

@@ -43,6 +43,43 @@ Setting with_last_part(const Setting& setting, std::string_view name) {
   return other;
 }
 
+Setting* find_setting(std::vector<Setting>& settings, std::string_view dotted) {
+  const auto found =
+      std::find_if(settings.begin(), settings.end(), [&](const Setting& setting) { return setting.dotted == dotted; });
+  return found == settings.end() ? nullptr : &*found;
+}
+
+void settle_budget(std::vector<Setting>& settings, Diagnostics& diagnostics) {
+  Setting* steps = find_setting(settings, "train.steps");
+  if (steps == nullptr) return;
+  if (const Setting* tokens = find_setting(settings, "train.tokens"))
+    diagnostics.add({.severity = Severity::kError,
+                     .where = steps->key_place(),
+                     .message = "'train.steps' beside 'train.tokens', which sets the same budget",
+                     .notes = {"expected one of the two; a step reads sequence_length x sequences_per_step tokens"},
+                     .also = {tokens->key_place()}});
+  steps->dotted = "train.tokens";
+}
+
+void settle_seeds(std::vector<Setting>& settings, Diagnostics& diagnostics) {
+  const Setting* seed = find_setting(settings, "train.seed");
+  if (seed == nullptr) return;
+  const Setting both = *seed;
+  settings.erase(settings.begin() + (seed - settings.data()));
+  for (const std::string_view name : {"seed_init", "seed_data"}) {
+    Setting one = with_last_part(both, name);
+    if (const Setting* twin = find_setting(settings, one.dotted)) {
+      diagnostics.add({.severity = Severity::kError,
+                       .where = twin->key_place(),
+                       .message = "'" + one.dotted + "' beside 'train.seed', which sets it too",
+                       .notes = {"expected either train.seed or one or both of train.seed_init and train.seed_data"},
+                       .also = {both.key_place()}});
+    } else {
+      settings.push_back(std::move(one));
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<Setting> flatten(const TomlEntry& entry) {
@@ -55,26 +92,9 @@ std::vector<Setting> flatten(const TomlEntry& entry) {
   return settings;
 }
 
-void settle_seeds(std::vector<Setting>& settings, Diagnostics& diagnostics) {
-  const auto seed = std::find_if(settings.begin(), settings.end(),
-                                 [](const Setting& setting) { return setting.dotted == "train.seed"; });
-  if (seed == settings.end()) return;
-  const Setting both = *seed;
-  settings.erase(seed);
-  for (const std::string_view name : {"seed_init", "seed_data"}) {
-    Setting one = with_last_part(both, name);
-    const auto twin = std::find_if(settings.begin(), settings.end(),
-                                   [&](const Setting& setting) { return setting.dotted == one.dotted; });
-    if (twin != settings.end()) {
-      diagnostics.add({.severity = Severity::kError,
-                       .where = twin->key_place(),
-                       .message = "'" + one.dotted + "' beside 'train.seed', which sets it too",
-                       .notes = {"expected either train.seed or one or both of train.seed_init and train.seed_data"},
-                       .also = {both.key_place()}});
-    } else {
-      settings.push_back(std::move(one));
-    }
-  }
+void settle_spellings(std::vector<Setting>& settings, Diagnostics& diagnostics) {
+  settle_seeds(settings, diagnostics);
+  settle_budget(settings, diagnostics);
 }
 
 void overlay(std::vector<const Setting*>& settings, const Setting& over) {

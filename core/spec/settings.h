@@ -34,9 +34,10 @@ struct Setting {
 /// values.
 [[nodiscard]] std::vector<Setting> flatten(const TomlEntry& entry);
 
-/// Puts train.seed_init and train.seed_data in the place of train.seed, and reports the contradiction where one of them
-/// is set beside it.
-void settle_seeds(std::vector<Setting>& settings, Diagnostics& diagnostics);
+/// Settles what files may write in two ways, and reports where both stand in one table: train.seed_init and
+/// train.seed_data take the place of train.seed; train.steps becomes the option train.tokens (`dotted`), so that it
+/// competes with it everywhere.
+void settle_spellings(std::vector<Setting>& settings, Diagnostics& diagnostics);
 
 /// Later settings win over earlier ones of the same key.
 void overlay(std::vector<const Setting*>& settings, const Setting& over);

@@ -1,3 +1,5 @@
+#include <set>
+
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
@@ -47,12 +49,46 @@ Job evaluate_job() {
   return job;
 }
 
+Job stage_job() {
+  auto job = std::get<TrainJob>(train_job());
+  job.from = std::string(32, 'c');
+  job.data.digest.clear();
+  job.data.task = "passkey";
+  job.data.task_version = 1;
+  return job;
+}
+
+Job folder_job() {
+  Job job = evaluate_job();
+  auto& evaluation = std::get<EvaluateJob>(job);
+  evaluation.checkpoint_job.clear();
+  evaluation.checkpoint_digest = std::string(32, 'd');
+  evaluation.model = small_samba();
+  return job;
+}
+
 TEST(Job, ReadsBackWhatItWrote) {
-  for (const Job& job : {train_job(), evaluate_job()}) {
+  std::vector<Job> jobs;
+  jobs.push_back(train_job());
+  jobs.push_back(evaluate_job());
+  jobs.push_back(stage_job());
+  jobs.push_back(folder_job());
+  std::set<std::string> ids;
+  for (const Job& job : jobs) {
     const std::string spec = canonical_spec(job);
     EXPECT_EQ(canonical_spec(parse_job(spec)), spec);
     EXPECT_EQ(job_id(spec).size(), 32U);
+    ids.insert(job_id(spec));
   }
+  EXPECT_EQ(ids.size(), jobs.size());
+}
+
+TEST(Job, SaysWhatAWorkerMustBeAbleToDo) {
+  using Words = std::vector<std::string>;
+  EXPECT_EQ(features_of(train_job()), (Words{"mixer attention", "mixer mamba", "mixer mlp", "precision float32"}));
+  EXPECT_EQ(features_of(stage_job()), (Words{"mixer attention", "mixer mamba", "mixer mlp", "precision float32",
+                                             "stages", "text made by tasks"}));
+  EXPECT_EQ(features_of(evaluate_job()), Words{"task perplexity"});
 }
 
 TEST(Job, IdentityIsFrozen) {
@@ -93,6 +129,7 @@ TEST(Job, SaysWhatIsWrongWithASpec) {
   expect_refused(replaced(good, "\"width\":64", "\"width\":64,\"depth\":3"), "depth");
   expect_refused(replaced(good, "\"type\":\"mlp\"", "\"type\":\"mlq\""), "mlq");
   expect_refused(replaced(good, "\"mamba\":1", "\"mamba\":2"), "versions");
+  expect_refused(replaced(good, "\"versions\":", "\"worker\":{\"version\":1},\"versions\":"), "[worker]");
 }
 
 TEST(Model, CountsItsParametersByHand) {

@@ -25,7 +25,7 @@ class SweepReader {
     for (const TomlEntry& entry : root_.entries) check_part(entry);
     read_header();
     for (const std::string& section : setting_sections()) read_section(section);
-    settle_seeds(sweep_.settings, diagnostics_);
+    settle_spellings(sweep_.settings, diagnostics_);
     if (const TomlValue* axes = list_of("axis")) read_axes(*axes, sweep_, diagnostics_);
     check_axes_apart(sweep_, diagnostics_);
     read_baseline();
@@ -154,7 +154,7 @@ class SweepReader {
   void read_override(const TomlValue& table) {
     Override read{.where = required_where(table, "[[when]]"),
                   .settings = read_cell_settings(table, {"where"}, "[[when]]", diagnostics_)};
-    settle_seeds(read.settings, diagnostics_);
+    settle_spellings(read.settings, diagnostics_);
     sweep_.overrides.push_back(std::move(read));
   }
 

@@ -76,7 +76,7 @@ struct EvaluationRequest {
 struct Sweep {
   SweepOptions options;
   std::vector<std::pair<std::string, std::string>> baseline;  // axis, label
-  std::vector<Setting> settings;                              // of the sweep's own tables, train.seed settled
+  std::vector<Setting> settings;                              // of the sweep's own tables, spellings settled
   std::map<std::string, Position> sections;                   // header of each of those tables
   std::vector<Axis> axes;
   std::vector<Exclusion> exclusions;

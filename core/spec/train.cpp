@@ -6,11 +6,10 @@ namespace mestre {
 
 void TrainOptions::describe(OptionVisitor& visitor) {
   visitor.visit({.name = "tokens",
-                 .doc = "training budget; rounded up to whole steps",
+                 .doc = "training budget, rounded up to whole steps; either this or steps",
                  .unit = Unit::kTokens,
                  .min = 1,
-                 .max = 1e18,
-                 .required = true},
+                 .max = 1e18},
                 tokens);
   visitor.visit({.name = "sequence_length",
                  .doc = "tokens of context that the model sees",
@@ -35,6 +34,10 @@ void TrainOptions::describe(OptionVisitor& visitor) {
       schedule);
   visitor.visit({.name = "warmup", .doc = "linear warm-up, as a share of the tokens", .min = 0, .max = 1}, warmup);
   visitor.visit({.name = "optimizer", .doc = "update rule", .choices = {"adamw"}}, optimizer);
+  visitor.visit({.name = "precision",
+                 .doc = "of the products; bfloat16: autocast over weights in float32",
+                 .choices = {"float32", "bfloat16"}},
+                precision);
   visitor.visit({.name = "beta1", .doc = "decay of the first moment", .min = 0, .max = 1}, beta1);
   visitor.visit({.name = "beta2", .doc = "decay of the second moment", .min = 0, .max = 1}, beta2);
   visitor.visit({.name = "epsilon", .doc = "added to the root of the second moment", .min = 0, .max = 1}, epsilon);
@@ -55,6 +58,16 @@ void TrainOptions::check(const Problem& problem) const {
             "expected at least " + std::to_string(tokens_per_step()));
   if (beta1 == 1 || beta2 == 1)
     problem(beta1 == 1 ? "beta1" : "beta2", "a decay of 1 never learns", "expected less than 1");
+}
+
+void TrainSettings::describe(OptionVisitor& visitor) {
+  options.describe(visitor);
+  visitor.visit({.name = "steps",
+                 .doc = "training budget in optimizer steps; either this or tokens",
+                 .unit = Unit::kCount,
+                 .min = 1,
+                 .max = 1e12},
+                steps);
 }
 
 void DataOptions::describe(OptionVisitor& visitor) {

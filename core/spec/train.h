@@ -21,6 +21,7 @@ struct TrainOptions final : Options {
   std::string schedule = "cosine";
   double warmup = 0.01;  // linear, as a share of the tokens
   std::string optimizer = "adamw";
+  std::string precision = "float32";  // of the products; weights, gradients and moments are float32 in any case
   double beta1 = 0.9;
   double beta2 = 0.95;
   double epsilon = 1e-8;
@@ -34,6 +35,13 @@ struct TrainOptions final : Options {
   [[nodiscard]] std::int64_t tokens_per_step() const { return sequence_length * sequences_per_step; }
   /// Optimizer steps of the whole run.
   [[nodiscard]] std::int64_t steps() const { return (tokens + tokens_per_step() - 1) / tokens_per_step(); }
+};
+
+/// [train] as files may write it: the budget can be given in steps instead of tokens. A spec has tokens alone.
+struct TrainSettings final : Options {
+  TrainOptions options;
+  std::int64_t steps = 0;
+  void describe(OptionVisitor& visitor) override;
 };
 
 inline constexpr int kOptimizerVersion = 1;  // AdamW with its schedule and clipping

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <fstream>
+#include <limits>
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -143,6 +144,18 @@ TrainingState restore_checkpoint(const fs::path& job_folder, const Checkpoint& c
 void restore_weights(const fs::path& job_folder, const Checkpoint& checkpoint, LanguageModel& model) {
   const fs::path folder = job_folder / checkpoint.file;
   take_weights(read_checked(folder, read_state(folder, checkpoint), kModelFile), model);
+}
+
+Checkpoint restore_last_weights(const fs::path& folder, LanguageModel& model) {
+  if (!is_finished(folder)) {
+    throw Error(ErrorCode::kBadInput, fmt::format("the training in '{}' has not finished", folder.native()))
+        .hint("run the training first; its last checkpoint is read");
+  }
+  const std::vector<Checkpoint> checkpoints = usable_checkpoints(folder, std::numeric_limits<int>::max());
+  if (checkpoints.empty())
+    throw Error(ErrorCode::kCheckpointCorrupt, fmt::format("the training in '{}' left no checkpoint", folder.native()));
+  restore_weights(folder, checkpoints.front(), model);
+  return checkpoints.front();
 }
 
 void remove_other_checkpoints(const fs::path& job_folder, int attempt, const std::vector<Checkpoint>& keep) {

@@ -36,6 +36,10 @@ struct TrainingState {
 /// The weights alone.
 void restore_weights(const fs::path& job_folder, const Checkpoint& checkpoint, LanguageModel& model);
 
+/// The weights of a finished training's last checkpoint. Throws Error: bad_input where the training in `folder` has not
+/// finished; checkpoint_corrupt.
+Checkpoint restore_last_weights(const fs::path& folder, LanguageModel& model);
+
 /// Removes all checkpoints of attempts up to `attempt` but those in `keep`, unfinished ones too.
 void remove_other_checkpoints(const fs::path& job_folder, int attempt, const std::vector<Checkpoint>& keep);
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <optional>
 
 #include <ATen/ATen.h>
@@ -30,19 +29,6 @@ ModelSpec model_of(const fs::path& training_folder) {
   return training->model;
 }
 
-Checkpoint load_last_checkpoint(const fs::path& training_folder, LanguageModel& model) {
-  if (!is_finished(training_folder)) {
-    throw Error(ErrorCode::kBadInput, fmt::format("the training in '{}' has not finished", training_folder.native()))
-        .hint("run the training first; an evaluation reads its last checkpoint");
-  }
-  const std::vector<Checkpoint> checkpoints = usable_checkpoints(training_folder, std::numeric_limits<int>::max());
-  if (checkpoints.empty())
-    throw Error(ErrorCode::kCheckpointCorrupt,
-                fmt::format("the training in '{}' left no checkpoint", training_folder.native()));
-  restore_weights(training_folder, checkpoints.front(), model);
-  return checkpoints.front();
-}
-
 }  // namespace
 
 std::span<const TaskRun> task_runs() {
@@ -56,7 +42,7 @@ void evaluate(const EvaluateJob& job, const JobContext& context) {
   const fs::path training_folder = sibling_job(context.folder, job.checkpoint_job);
   const PackedCorpus corpus = open_corpus(context.launch, job.data);
   LanguageModel model(model_of(training_folder));
-  const Checkpoint checkpoint = load_last_checkpoint(training_folder, model);
+  const Checkpoint checkpoint = restore_last_weights(training_folder, model);
   const Restored restored = {
       .file = fmt::format("../../{}/{}/{}", job.checkpoint_job.substr(0, 2), job.checkpoint_job, checkpoint.file),
       .digest = checkpoint.digest,

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/journal/folders.h"
 #include "core/train/batches.h"
 #include "core/train/checkpoint.h"
 #include "core/train/resources.h"
@@ -69,6 +70,10 @@ class Training {
       }
     }
     const bool afresh = saved_.empty();
+    if (afresh && !job_.from.empty()) {
+      const Checkpoint from = restore_last_weights(sibling_job(context_.folder, job_.from), model_);
+      context_.log(fmt::format("a stage that goes on from step {} of job {}", from.step, job_.from));
+    }
     const Restored restored =
         afresh ? Restored{} : Restored{.file = saved_.back().file, .digest = saved_.back().digest, .step = state_.step};
     saved_step_ = afresh ? -1 : state_.step;

@@ -1,4 +1,5 @@
-// Carries out a training job: from the newest usable checkpoint, or afresh, to its last step.
+// Carries out a training job: from the newest usable checkpoint, or afresh, to its last step. A stage's fresh start
+// takes the weights of the last checkpoint of the job before it, and nothing else of it.
 //
 // The losses of a run do not depend on where it was interrupted: with the same device, build, threads and micro-batch
 // they are the same to the last bit. What the journal gets:

@@ -52,7 +52,7 @@ std::vector<Described> describe_tasks() {
 
 std::vector<Described> describe_sections() {
   SweepOptions sweep;
-  TrainOptions train;
+  TrainSettings train;
   DataOptions data;
   ModelOptions model;
   LaunchOptions resources;

@@ -1,5 +1,7 @@
 #include "runners/cli/dispatch.h"
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <set>
@@ -8,6 +10,8 @@
 
 #include "core/base/error.h"
 #include "runners/cli/plan_context.h"
+#include "runners/cli/probe.h"
+#include "runners/cli/worker_catalog.h"
 #include "runners/coordinator_lock.h"
 #include "runners/local/local_runner.h"
 #include "store/database.h"
@@ -42,6 +46,14 @@ class StopOnSignal {
   StopOnSignal& operator=(const StopOnSignal&) = delete;
 };
 
+WorkerCatalog ask_catalog(const fs::path& worker) {
+  constexpr std::chrono::seconds kLimit{60};  // it loads Torch, perhaps over a network
+  const Answer answer = ask({{.command = {worker.native(), "--catalog"}, .limit = kLimit}}).front();
+  if (answer.is_success()) return read_worker_catalog(answer.output);
+  throw Error(ErrorCode::kEnvironment, fmt::format("'{}' does not say what it can do", worker.native()))
+      .hint("'mestre doctor' looks into it; 'make build' builds it, $MESTRE_WORKER names another");
+}
+
 }  // namespace
 
 std::optional<std::vector<Plan>> plan_files(const std::vector<std::string>& files, const Globals& globals) {
@@ -71,10 +83,14 @@ void require_data(const std::vector<Plan>& plans) {
 
 DispatchResult dispatch(const std::vector<Plan>& plans, const Globals& globals, const DispatchOptions& options,
                         RunObserver& observer) {
+  const fs::path worker = find_worker();
+  const bool all = options.only.empty();
+  const auto has_work = [](const Plan& plan) { return !plan.features.empty(); };
+  if (all && std::any_of(plans.begin(), plans.end(), has_work)) require_worker_can(ask_catalog(worker), plans);
   const Workspace workspace{fs::absolute(globals.workspace).lexically_normal()};  // workers may start elsewhere
   const CoordinatorLock lock = CoordinatorLock::acquire(workspace);
   Database database = Database::open_for_writing(globals.database_path());
-  LocalRunner runner(workspace, find_worker(), options.slots);
+  LocalRunner runner(workspace, worker, options.slots);
   const SchedulerSettings settings{.workspace = workspace,
                                    .data_root = globals.data_root,
                                    .retry_failed = options.retry_failed,

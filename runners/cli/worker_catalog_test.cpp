@@ -40,11 +40,34 @@ TEST(WorkerCatalog, NamesTheVersionThatDiffers) {
   other["versions"]["sampler"] = 7;
   EXPECT_EQ(read_worker_catalog(other.dump()).disagreement, "sampler is 7 there, 1 here");
   nlohmann::json lacking = agreeing();
-  lacking["versions"]["mixers"].erase("mamba");
-  EXPECT_EQ(read_worker_catalog(lacking.dump()).disagreement, "mixers.mamba is missing there");
+  lacking["versions"].erase("sampler");
+  EXPECT_EQ(read_worker_catalog(lacking.dump()).disagreement, "sampler is missing there");
   nlohmann::json later = agreeing();
   later["job_format"] = 9;
   EXPECT_EQ(read_worker_catalog(later.dump()).disagreement, "job_format is 9 there, 1 here");
+}
+
+std::string refusal(const WorkerCatalog& catalog, const Plan& plan) {
+  try {
+    require_worker_can(catalog, {plan});
+    return "";
+  } catch (const Error& error) {
+    return error.message() + (error.hints().empty() ? "" : ": " + error.hints().front());
+  }
+}
+
+TEST(WorkerCatalog, MustHaveWhatThePlanNeeds) {
+  nlohmann::json lacking = agreeing();
+  lacking["versions"]["mixers"].erase("mamba");
+  lacking["features"] = {"mixer attention", "precision float32"};
+  const WorkerCatalog catalog = read_worker_catalog(lacking.dump());
+  EXPECT_EQ(catalog.disagreement, "");
+  Plan plan{.name = "small"};
+  plan.features = {{"mixer attention", "seed=1"}, {"precision float32", "seed=1"}};
+  EXPECT_EQ(refusal(catalog, plan), "");
+  plan.features.emplace("mixer mamba", "seed=2");
+  EXPECT_EQ(refusal(catalog, plan),
+            "this build of mestre-worker lacks what the sweep needs: mixer mamba (for small/seed=2)");
 }
 
 TEST(WorkerCatalog, ThatIsNoneIsRefused) {

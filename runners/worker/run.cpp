@@ -21,6 +21,7 @@
 #include "core/base/hash.h"
 #include "core/train/evaluate.h"
 #include "core/train/trainer.h"
+#include "runners/worker/catalog.h"
 #include "runners/worker/failure.h"
 
 namespace mestre {
@@ -128,6 +129,7 @@ std::string read_spec(const fs::path& job_folder, std::string& id) {
 
 void carry_out(JobContext& context) {
   const Job job = parse_job(read_spec(context.folder, context.id));
+  require_features(job);
   if (context.launch.gpus > 0)
     throw Error(ErrorCode::kBadInput, "launch.json asks for a GPU, and this build computes on the CPU only");
   prepare_torch(context.launch);

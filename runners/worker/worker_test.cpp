@@ -259,6 +259,35 @@ TEST_F(Worker, PublishesNothingOnceAHigherAttemptExists) {
   EXPECT_TRUE(checkpoints_of(job).empty());
 }
 
+// With a learning rate of 0 a stage leaves the weights that it began with.
+TEST_F(Worker, AStageBeginsWithTheWeightsOfTheJobBeforeIt) {
+  const fs::path training = jobs_.add(jobs_.small_training());
+  TrainJob stage = jobs_.small_training();
+  stage.from = training.filename().native();
+  stage.train.seed_init = 1;
+  stage.train.learning_rate = 0;
+  const fs::path folder = jobs_.add(stage);
+  ASSERT_EQ(run_worker(folder), 1);
+  EXPECT_EQ(journal_of(folder, 1).back().cause, "bad_input");  // nothing to begin with yet
+  ASSERT_EQ(run_worker(training), 0);
+  ASSERT_EQ(run_worker(folder), 0);
+  EXPECT_TRUE(journal_of(folder, 2).front().fresh);
+  const auto weights = [](const fs::path& job, int attempt) {
+    return read_file(job / lines_of(job, attempt, "checkpoint").back().file / "model.safetensors");
+  };
+  EXPECT_EQ(weights(folder, 2), weights(training, 1));
+}
+
+TEST_F(Worker, RefusesWhatItCannotDo) {
+  TrainJob job = jobs_.small_training();
+  job.train.precision = "bfloat16";
+  const fs::path folder = jobs_.add(job);
+  EXPECT_EQ(run_worker(folder), 1);
+  const JournalLine last = journal_of(folder, 1).back();
+  EXPECT_EQ(last.cause, "bad_input");
+  EXPECT_NE(last.message.find("precision bfloat16"), std::string::npos) << last.message;
+}
+
 struct Mistake {
   const char* name;
   const char* cause;
