@@ -259,7 +259,7 @@ std::map<std::string, Curve> read_curves(Database& database, const std::string& 
   run_query(
       database, R"(
       SELECT job, step, value FROM curves
-      WHERE name = ?2 AND job IN (SELECT job FROM run_jobs WHERE sweep = ?1 AND kind = 'train' AND +state = 'done') ORDER BY job, step)",
+      WHERE name = ?2 AND job IN (SELECT job FROM run_jobs WHERE sweep = ?1 AND kind = 'train' AND name = 'train' AND +state = 'done') ORDER BY job, step)",
       [](std::span<const std::string>) {}, on_row, {.rows = std::numeric_limits<std::int64_t>::max()}, parameters);
   return curves;
 }

@@ -234,9 +234,10 @@ JobFacts read_job_facts(std::string_view spec) {
     dom::parser parser;
     const dom::object job = parser.parse(spec.data(), spec.size()).get_object();
     JobFacts facts{.kind = text_member(job, "kind"), .needs = {}};
-    dom::object checkpoint;
-    if (job["checkpoint"].get(checkpoint) == simdjson::SUCCESS) {
-      std::string id = optional_text(checkpoint, "job");
+    for (const char* member : {"checkpoint", "from"}) {
+      dom::object other;
+      if (job[member].get(other) != simdjson::SUCCESS) continue;
+      std::string id = optional_text(other, "job");
       if (!id.empty()) facts.needs.push_back(std::move(id));
     }
     return facts;

@@ -35,7 +35,7 @@ CREATE INDEX cell_by_name ON cell (name);
 CREATE TABLE job (
   job_id    INTEGER PRIMARY KEY,  -- number in this file only
   id        TEXT NOT NULL UNIQUE, -- XXH3-128 of the canonical spec, 32 hexadecimal digits; the name of the job's folder
-  kind      TEXT NOT NULL,        -- 'train', 'evaluate'
+  kind      TEXT NOT NULL,        -- 'train', 'evaluate', 'measure'
   state     TEXT NOT NULL,        -- 'queued', 'running', 'done', 'failed'
   state_at  REAL NOT NULL,        -- s since the epoch; when the state last changed
   speed_key TEXT NOT NULL,        -- jobs with the same key are expected to run at the same speed
@@ -53,9 +53,9 @@ CREATE TABLE job_need (  -- a job starts only when those that it needs are done
 
 CREATE TABLE cell_job (
   cell_id  INTEGER NOT NULL REFERENCES cell ON DELETE CASCADE,
-  position INTEGER NOT NULL,      -- from 0; the training job first
+  position INTEGER NOT NULL,      -- from 0; the training job first, where there is one
   job_id   INTEGER NOT NULL REFERENCES job,
-  name     TEXT NOT NULL,         -- 'train', or the name of the [[evaluate]]: what this sweep calls the job
+  name     TEXT NOT NULL,         -- 'train', or the name of the [[stage]], [[evaluate]] or [[measure]]: what this sweep calls the job
   PRIMARY KEY (cell_id, position)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cell_job_by_job ON cell_job (job_id, cell_id);
@@ -199,7 +199,7 @@ SELECT
   sweep.name    AS sweep,
   cell.name     AS cell,
   job.id        AS job,
-  cell_job.name AS name,     -- 'train', or the name of the [[evaluate]]
+  cell_job.name AS name,     -- 'train', or the name of the [[stage]], [[evaluate]] or [[measure]]
   job.kind      AS kind,
   job.state     AS state
 FROM sweep JOIN cell USING (sweep_id) JOIN cell_job USING (cell_id) JOIN job USING (job_id);

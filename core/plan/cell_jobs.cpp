@@ -4,34 +4,102 @@
 
 #include <fmt/format.h>
 
+#include "core/base/build_info.h"
 #include "core/base/units.h"
 #include "core/spec/job.h"
 
 namespace mestre {
+namespace {
+
+void add_once(std::vector<std::size_t>& jobs, std::size_t job) {
+  if (std::find(jobs.begin(), jobs.end(), job) == jobs.end()) jobs.push_back(job);
+}
+
+// Whether this is the first time that `index` is seen.
+bool note(std::vector<bool>& seen, std::int32_t index) {
+  const auto at = static_cast<std::size_t>(index);
+  if (at >= seen.size()) seen.resize(at + 1, false);
+  if (seen[at]) return false;
+  seen[at] = true;
+  return true;
+}
+
+bool sets(const Request& request, std::string_view dotted) {
+  return std::any_of(request.settings.begin(), request.settings.end(),
+                     [&](const Setting& setting) { return setting.dotted == dotted; });
+}
+
+}  // namespace
 
 CellJobs::CellJobs(const Sweep& sweep, const PlanContext& context, Resolver& resolver, Plan& plan,
                    Diagnostics& diagnostics)
-    : sweep_(sweep), context_(context), resolver_(resolver), plan_(plan), diagnostics_(diagnostics) {}
+    : sweep_(sweep),
+      context_(context),
+      resolver_(resolver),
+      plan_(plan),
+      diagnostics_(diagnostics),
+      worker_(sweep.worker ? fmt::format(R"({{"version":{}}})", sweep.worker->version) : ""),
+      stage_uses_(sweep.stages.size(), 0),
+      request_uses_(sweep.requests.size(), 0) {
+  for (const Stage& stage : sweep.stages) stage_from_.push_back(position_of(stage.from));
+  for (const Request& request : sweep.requests) request_from_.push_back(position_of(request.checkpoint));
+}
+
+// Of a checkpoint's name in trainings_; every name that was read is known.
+std::size_t CellJobs::position_of(const std::string& checkpoint) const {
+  const auto found = std::find_if(sweep_.stages.begin(), sweep_.stages.end(),
+                                  [&](const Stage& stage) { return stage.name == checkpoint; });
+  return found == sweep_.stages.end() ? 0 : 1 + static_cast<std::size_t>(found - sweep_.stages.begin());
+}
 
 void CellJobs::reserve(std::size_t cells) {
-  plan_.jobs.reserve(cells * (1 + sweep_.evaluations.size()));
+  plan_.jobs.reserve(cells * (1 + sweep_.stages.size() + sweep_.requests.size()));
   by_id_.reserve(plan_.jobs.capacity());
 }
 
-std::vector<std::size_t> CellJobs::add(CellIndex cell, const CellParts& parts, std::int64_t priority) {
+std::vector<std::size_t> CellJobs::add(CellIndex cell, const CellParts& parts, const std::string& name,
+                                       std::int64_t priority) {
   priority_ = priority;
-  const std::size_t training = add_training(parts);
-  std::vector<std::size_t> jobs = {training};
-  for (std::size_t e = 0; e < sweep_.evaluations.size(); ++e) {
-    if (!needs_validation(e, cell, parts)) continue;
-    const std::size_t job = add_evaluation(e, parts, training);
-    if (std::find(jobs.begin(), jobs.end(), job) == jobs.end()) jobs.push_back(job);
+  name_ = &name;
+  std::vector<std::size_t> jobs;
+  jobs.reserve(1 + sweep_.stages.size() + sweep_.requests.size());
+  trainings_.assign(1 + sweep_.stages.size(), kNone);
+  if (parts.trains) jobs.push_back(trainings_[0] = add_training(parts, kTrainName, kNone));
+  for (std::size_t s = 0; s < sweep_.stages.size(); ++s) add_stage(s, cell, parts, jobs);
+  for (std::size_t r = 0; r < sweep_.requests.size(); ++r) add_request(r, cell, parts, jobs);
+  if (jobs.empty() && !diagnostics_.has_errors()) {
+    const auto& checkpoint = resolver_.model(parts.model).checkpoint;
+    diagnostics_.error(checkpoint ? checkpoint->place : Position{.file = sweep_.files.front()},
+                       fmt::format("nothing is asked of cell '{}'", escaped(name)),
+                       {"expected an [[evaluate]] or a [[measure]] for it"});
   }
   return jobs;
 }
 
 void CellJobs::check(CellIndex cell, const CellParts& parts) {
-  for (std::size_t e = 0; e < sweep_.evaluations.size(); ++e) (void)needs_validation(e, cell, parts);
+  if (parts.data < 0) return;
+  for (std::size_t r = 0; r < sweep_.requests.size(); ++r) {
+    const Request& asked = sweep_.requests[r];
+    if (asked.options == nullptr || !matches(asked.where, cell)) continue;
+    const CellParts own = resolver_.resolve_layer(layer_of_request(sweep_, r), cell, parts);
+    if (own.data >= 0) (void)text_of(r, own.data);
+  }
+}
+
+void CellJobs::check_all_used() {
+  if (diagnostics_.has_errors()) return;
+  for (std::size_t s = 0; s < sweep_.stages.size(); ++s)
+    if (stage_uses_[s] == 0)
+      diagnostics_.error(sweep_.stages[s].place,
+                         fmt::format("stage '{}' goes on from '{}', which none of its cells has",
+                                     escaped(sweep_.stages[s].name), sweep_.stages[s].from),
+                         {"expected a where that leaves cells in which that is trained"});
+  for (std::size_t r = 0; r < sweep_.requests.size(); ++r)
+    if (request_uses_[r] == 0)
+      diagnostics_.error(sweep_.requests[r].checkpoint_place,
+                         fmt::format("'{}' reads the checkpoint of '{}', which none of its cells has",
+                                     escaped(sweep_.requests[r].name), sweep_.requests[r].checkpoint),
+                         {"expected a where that leaves cells in which that is trained"});
 }
 
 // Index of the job with this spec; new where no cell wanted it before.
@@ -51,83 +119,217 @@ std::pair<std::size_t, bool> CellJobs::find_or_add(std::string spec) {
   return {found->second, is_new};
 }
 
-std::size_t CellJobs::add_training(const CellParts& parts) {
+PlannedJob& CellJobs::describe(std::size_t job, const char* kind, const std::string& name, const CellParts& parts) {
+  PlannedJob& planned = plan_.jobs[job];
+  planned.kind = kind;
+  planned.name = name;
+  planned.launch = resolver_.launch(parts.launch).options;
+  return planned;
+}
+
+std::size_t CellJobs::add_training(const CellParts& parts, const std::string& name, std::size_t from) {
   const ResolvedTrain& train = resolver_.train(parts.train);
   const ResolvedModel& model = resolver_.model(parts.model);
-  const ResolvedData& data = resolver_.data(parts.data);
-  const LaunchOptions& launch = resolver_.launch(parts.launch).options;
-  const auto [index, is_new] = find_or_add(canonical_train_spec({.model = model.json,
-                                                                 .train = train.json,
-                                                                 .data = data.train.json,
-                                                                 .versions = model.versions,
-                                                                 .from = {},
-                                                                 .worker = {}}));
+  const PlannedCorpus& text = resolver_.data(parts.data).training_text();
+  const auto [index, is_new] =
+      find_or_add(canonical_train_spec({.model = model.json,
+                                        .train = train.json,
+                                        .data = text.json,
+                                        .versions = model.versions,
+                                        .from = from == kNone ? std::string_view() : plan_.jobs[from].id,
+                                        .worker = worker_}));
   if (!is_new) return index;
-  check_length(data.train, train.options.sequence_length + 1, "a training block");
-  PlannedJob& job = plan_.jobs[index];
-  job.kind = job.name = "train";
-  job.launch = launch;
-  job.estimate = estimate_training(cost_at(parts.model, train.options.sequence_length), train.options, launch);
-  job.speed_key = speed_key("train", parts, train.options.sequence_length);
-  price(job.estimate, job.speed_key, launch, context_);
-  read_data(job, data.train);
+  check_length(text, train.options.sequence_length + 1, "a training block");
+  PlannedJob& job = describe(index, "train", name, parts);
+  read_data(job, text);
+  if (from != kNone) {
+    job.needs = {from};
+    job.provisional = job.provisional || plan_.jobs[from].provisional;
+    note_features(job, {kStagesFeature});
+  }
+  job.estimate = estimate_training(cost_at(parts.model, train.options.sequence_length), train.options, job.launch);
+  job.speed_key = speed_key(job.kind, parts, train.options.sequence_length);
+  price(job.estimate, job.speed_key, job.launch, context_);
+  note_model(job, parts);
+  if (note(noted_trains_, parts.train)) note_features(job, {feature_of_precision(train.options.precision)});
   return index;
 }
 
-// Whether the cell is to be evaluated by this; false too where it has no text for it, which is reported.
-bool CellJobs::needs_validation(std::size_t evaluation, CellIndex cell, const CellParts& parts) {
-  const EvaluationRequest& asked = sweep_.evaluations[evaluation];
-  if (asked.options == nullptr || !matches(asked.where, cell) || parts.data < 0) return false;
-  if (resolver_.data(parts.data).validation) return true;
-  diagnostics_.error(asked.place, fmt::format("evaluation '{}' has no text to read", escaped(asked.name)),
-                     {"expected validation = \"….manifest\" in [data]"});
-  return false;
+void CellJobs::add_stage(std::size_t stage, CellIndex cell, const CellParts& own, std::vector<std::size_t>& jobs) {
+  const Stage& asked = sweep_.stages[stage];
+  const std::size_t from = trainings_[stage_from_[stage]];
+  if (from == kNone || !matches(asked.where, cell)) return;
+  ++stage_uses_[stage];
+  const CellParts parts = resolver_.resolve_layer(layer_of_stage(stage), cell, own);
+  if (!parts.sound()) return;
+  if (parts.data != own.data) check_tokenizer(*resolver_.data(parts.data).train, &*resolver_.data(own.data).train);
+  add_once(jobs, trainings_[1 + stage] = add_training(parts, asked.name, from));
 }
 
-std::size_t CellJobs::add_evaluation(std::size_t evaluation, const CellParts& parts, std::size_t training) {
-  const EvaluationRequest& asked = sweep_.evaluations[evaluation];
-  const PlannedCorpus& corpus = *resolver_.data(parts.data).validation;
-  const LaunchOptions& launch = resolver_.launch(parts.launch).options;
-  const auto [index, is_new] = find_or_add(evaluation_spec(evaluation, parts.data, plan_.jobs[training].id));
-  if (!is_new) return index;
-  const std::int64_t longest = asked.options->longest();
-  check_length(corpus, longest + 1, fmt::format("evaluation '{}'", escaped(asked.name)));
-  PlannedJob& job = plan_.jobs[index];
-  job.kind = "evaluate";
-  job.name = asked.name;
-  job.needs = {training};
-  job.launch = launch;
-  job.estimate = estimate_evaluation(cost_at(parts.model, longest), resolver_.model(parts.model).spec,
-                                     asked.options->tokens(corpus.tokens), longest);
-  job.speed_key = speed_key("evaluate", parts, longest);
-  price(job.estimate, job.speed_key, launch, context_);
-  read_data(job, corpus);
-  job.provisional = job.provisional || plan_.jobs[training].provisional;
-  return index;
+void CellJobs::add_request(std::size_t request, CellIndex cell, const CellParts& own, std::vector<std::size_t>& jobs) {
+  const Request& asked = sweep_.requests[request];
+  if (asked.options == nullptr || !matches(asked.where, cell)) return;
+  const std::size_t training = trainings_[request_from_[request]];
+  const bool from_folder = resolver_.model(own.model).checkpoint && request_from_[request] == 0;
+  if (asked.type->needs_checkpoint && training == kNone && !from_folder) return;
+  ++request_uses_[request];
+  const CellParts parts = resolver_.resolve_layer(layer_of_request(sweep_, request), cell, own);
+  if (!parts.sound()) return;
+  const RequestText& text = text_of(request, parts.data);
+  if (!text.sound) return;
+  const bool on_training = asked.type->needs_checkpoint && training != kNone;
+  add_once(jobs, on_training ? add_on_checkpoint(request, parts, text, training) : add_alone(request, parts, text));
 }
 
-// All specs of one evaluation differ only in the id of the training: it is written into a copy of the first.
-std::string CellJobs::evaluation_spec(std::size_t evaluation, std::int32_t data, const std::string& training) {
+// All specs of one request over one text differ only in the id of the training: it is written into a copy of the first.
+std::size_t CellJobs::add_on_checkpoint(std::size_t request, const CellParts& parts, const RequestText& text,
+                                        std::size_t training) {
   static const std::string kPlaceholder(32, '?');
-  auto [found, is_new] = evaluation_specs_.try_emplace({evaluation, data});
-  if (is_new) {
-    found->second.text = canonical_evaluate_spec({.task = *sweep_.evaluations[evaluation].options,
-                                                  .data = resolver_.data(data).validation->json,
+  auto [found, is_new_text] = templates_.try_emplace({request, parts.data, shape_of(parts)});
+  if (is_new_text) {
+    found->second.text = canonical_evaluate_spec({.task = options_of(request, parts),
+                                                  .data = text.corpus ? text.corpus->json : "",
                                                   .checkpoint_job = kPlaceholder,
                                                   .checkpoint_digest = {},
                                                   .setup = {},
-                                                  .worker = {}});
+                                                  .worker = worker_});
     found->second.hole = found->second.text.find(kPlaceholder);
   }
   std::string spec = found->second.text;
-  spec.replace(found->second.hole, kPlaceholder.size(), training);
-  return spec;
+  spec.replace(found->second.hole, kPlaceholder.size(), plan_.jobs[training].id);
+  const auto [index, is_new] = find_or_add(std::move(spec));
+  if (!is_new) return index;
+  plan_.jobs[index].needs = {training};
+  plan_.jobs[index].provisional = plan_.jobs[training].provisional;
+  complete_request(index, request, parts, text);
+  return index;
+}
+
+// What reads no checkpoint of ours: a speed, or weights from a folder. Many cells can share it.
+std::size_t CellJobs::add_alone(std::size_t request, const CellParts& parts, const RequestText& text) {
+  const Request& asked = sweep_.requests[request];
+  const ResolvedModel& model = resolver_.model(parts.model);
+  const bool is_speed = !asked.type->needs_checkpoint;
+  const std::string setup = is_speed ? setup_of(parts) : "";
+  auto [found, is_new_key] = alone_.try_emplace({request, parts.data, parts.model, shape_of(parts), setup}, kNone);
+  if (!is_new_key) {
+    PlannedJob& job = plan_.jobs[found->second];
+    job.priority = std::min(job.priority, priority_);
+    return found->second;
+  }
+  const auto [index, is_new] =
+      find_or_add(canonical_evaluate_spec({.task = options_of(request, parts),
+                                           .data = text.corpus ? text.corpus->json : "",
+                                           .checkpoint_job = {},
+                                           .checkpoint_digest = is_speed ? "" : model.checkpoint->digest,
+                                           .model = &model.spec,
+                                           .setup = setup,
+                                           .worker = worker_}));
+  found->second = index;
+  if (!is_new) return index;
+  PlannedJob& job = plan_.jobs[index];
+  if (!is_speed) {
+    job.provisional = model.checkpoint->missing;
+    note_features(job, {kFolderFeature});
+  }
+  note_model(job, parts);
+  complete_request(index, request, parts, text);
+  return index;
+}
+
+void CellJobs::complete_request(std::size_t job, std::size_t request, const CellParts& parts, const RequestText& text) {
+  const Request& asked = sweep_.requests[request];
+  const TaskOptions& options = options_of(request, parts);
+  const bool measures = asked.type->kind == TaskKind::kMeasurement;
+  PlannedJob& planned = describe(job, measures ? "measure" : "evaluate", asked.name, parts);
+  const std::int64_t longest = options.longest();
+  std::int64_t tokens = 0;
+  if (text.corpus) {
+    read_data(planned, *text.corpus);
+    const bool is_packed = asked.type->text == TaskText::kCorpus && text.corpus->identity.task.empty();
+    if (is_packed)
+      check_length(*text.corpus, longest + 1,
+                   fmt::format("{} '{}'", measures ? "measurement" : "evaluation", escaped(asked.name)));
+    if (asked.type->needs_text() && text.corpus->identity.task.empty()) tokens = text.corpus->tokens;
+  }
+  planned.estimate = estimate_evaluation(cost_at(parts.model, longest), resolver_.model(parts.model).spec,
+                                         options.tokens(tokens), longest);
+  planned.speed_key = speed_key(planned.kind, parts, longest);
+  price(planned.estimate, planned.speed_key, planned.launch, context_);
+  note_features(planned, features_of(options));
+}
+
+const CellJobs::RequestText& CellJobs::text_of(std::size_t request, std::int32_t data) {
+  auto [found, is_new] = texts_.try_emplace({request, data});
+  if (is_new) found->second = find_text(sweep_.requests[request], resolver_.data(data));
+  return found->second;
+}
+
+CellJobs::RequestText CellJobs::find_text(const Request& asked, const ResolvedData& data) {
+  const PlannedCorpus* tokenizer = data.tokenizer();
+  if (!asked.type->needs_checkpoint && !asked.type->needs_text()) return {.sound = true, .corpus = {}};
+  RequestText text;
+  if (asked.type->needs_text() && sets(asked, "data.task")) {
+    text.corpus = data.made;
+  } else if (asked.type->text == TaskText::kCorpus || (asked.type->needs_text() && sets(asked, "data.validation"))) {
+    text.corpus = data.validation;
+  } else if (asked.type->text == TaskText::kItems) {
+    text.corpus = resolver_.corpora().find(asked.options->items(), "", asked.place, asked.place);
+    text.sound = text.corpus.has_value();
+    return text;
+  } else if (tokenizer != nullptr) {
+    text.corpus = tokenizer_of(*tokenizer);
+  }
+  text.sound = text.corpus.has_value();
+  if (text.sound && asked.type->text == TaskText::kCorpus) check_tokenizer(*text.corpus, tokenizer);
+  if (!text.sound) {
+    const bool measures = asked.type->kind == TaskKind::kMeasurement;
+    diagnostics_.error(
+        asked.place,
+        fmt::format("{} '{}' has no text to read", measures ? "measurement" : "evaluation", escaped(asked.name)),
+        {asked.type->needs_text() ? "expected validation = \"….manifest\" in [data]"
+                                  : "expected train or validation = \"….manifest\" in [data], for the tokenizer"});
+  }
+  return text;
+}
+
+// The options of a request for cells that train in one shape, checked and with nothing left open.
+const TaskOptions& CellJobs::options_of(std::size_t request, const CellParts& parts) {
+  std::unique_ptr<TaskOptions>& slot = options_[{request, shape_of(parts)}];
+  if (slot != nullptr) return *slot;
+  const Request& asked = sweep_.requests[request];
+  slot = asked.options->clone();
+  slot->resolve(train_options(parts));
+  if (!asked.type->needs_checkpoint) slot->check(problem_reporter(asked, diagnostics_));
+  return *slot;
+}
+
+const TrainOptions& CellJobs::train_options(const CellParts& parts) const {
+  static const TrainOptions kUntrained;
+  return parts.train >= 0 ? resolver_.train(parts.train).options : kUntrained;
+}
+
+CellJobs::TrainShape CellJobs::shape_of(const CellParts& parts) const {
+  const TrainOptions& train = train_options(parts);
+  return {train.sequence_length, train.sequences_per_step};
+}
+
+// What a speed depends on besides the model.
+std::string CellJobs::setup_of(const CellParts& parts) const {
+  const LaunchOptions& launch = resolver_.launch(parts.launch).options;
+  return canonical_json(SpeedSetup{.build = std::string(build_info().version),
+                                   .gpu = {},
+                                   .gpus = launch.gpus,
+                                   .threads = launch.threads,
+                                   .micro_batch = launch.micro_batch,
+                                   .precision = train_options(parts).precision});
 }
 
 void CellJobs::read_data(PlannedJob& job, const PlannedCorpus& corpus) {
   job.data = corpus.path;
-  job.provisional = corpus.missing;
-  if (!corpus.missing) plan_.data.emplace(corpus.identity.digest, corpus.path);
+  job.provisional = job.provisional || corpus.missing;
+  if (!corpus.missing && !corpus.identity.digest.empty()) plan_.data.emplace(corpus.identity.digest, corpus.path);
+  if (!corpus.identity.task.empty()) note_features(job, {kMadeTextFeature});
 }
 
 void CellJobs::check_length(const PlannedCorpus& corpus, std::int64_t needed, const std::string& reader) {
@@ -138,14 +340,38 @@ void CellJobs::check_length(const PlannedCorpus& corpus, std::int64_t needed, co
       {fmt::format("expected at least {}: one token more than the longest context", with_thousands(needed))});
 }
 
+// A model reads the tokens that it was trained on.
+void CellJobs::check_tokenizer(const PlannedCorpus& corpus, const PlannedCorpus* expected) {
+  if (expected == nullptr || corpus.missing || expected->missing) return;
+  const DataIdentity& is = corpus.identity;
+  const DataIdentity& wanted = expected->identity;
+  if (is.tokenizer == wanted.tokenizer && is.tokenizer_version == wanted.tokenizer_version &&
+      is.vocabulary == wanted.vocabulary)
+    return;
+  diagnostics_.error(corpus.place,
+                     fmt::format("'{}' is in the tokenizer '{}', and the model is trained on '{}'",
+                                 escaped(corpus.path), escaped(is.tokenizer), escaped(wanted.tokenizer)),
+                     {fmt::format("expected the tokenizer of '{}'", escaped(expected->path))});
+}
+
+void CellJobs::note_features(const PlannedJob& job, const std::vector<std::string>& features) {
+  if (job.finished || sweep_.worker) return;
+  for (const std::string& feature : features) plan_.features.try_emplace(feature, *name_);
+}
+
+void CellJobs::note_model(const PlannedJob& job, const CellParts& parts) {
+  if (!job.finished && note(noted_models_, parts.model))
+    note_features(job, features_of(resolver_.model(parts.model).spec));
+}
+
 const ModelCost& CellJobs::cost_at(std::int32_t model, std::int64_t length) {
   auto [found, is_new] = costs_.try_emplace({model, length});
   if (is_new) found->second = cost_of(resolver_.model(model).spec, length);
   return found->second;
 }
 
-const std::string& CellJobs::speed_key(const char* kind, const CellParts& parts, std::int64_t length) {
-  auto [found, is_new] = speed_keys_.try_emplace({kind[0], parts.model, length, parts.launch});
+const std::string& CellJobs::speed_key(const std::string& kind, const CellParts& parts, std::int64_t length) {
+  auto [found, is_new] = speed_keys_.try_emplace({kind, parts.model, length, parts.launch});
   if (is_new)
     found->second =
         speed_key_of(kind, resolver_.model(parts.model).json, length, resolver_.launch(parts.launch).options);

@@ -55,8 +55,11 @@ void check_conditions(const Sweep& sweep, int file, const Grid& grid, const std:
   if (grid.count == 0)
     return diagnostics.error({.file = file}, "every cell is excluded", {"expected a cell that no [[exclude]] matches"});
   for (const Override& over : sweep.overrides) check_matches(over.where, "[[when]]", grid, diagnostics);
-  for (const EvaluationRequest& evaluation : sweep.evaluations)
-    check_matches(evaluation.where, "[[evaluate]]", grid, diagnostics);
+  for (const Stage& stage : sweep.stages) check_matches(stage.where, "[[stage]]", grid, diagnostics);
+  for (const Request& request : sweep.requests) {
+    const bool measures = request.type != nullptr && request.type->kind == TaskKind::kMeasurement;
+    check_matches(request.where, measures ? "[[measure]]" : "[[evaluate]]", grid, diagnostics);
+  }
   for (const Axis& axis : sweep.axes) check_matches(axis.where, "[[axis]]", grid, diagnostics);
   check_overrides_apart(sweep.overrides, grid, diagnostics);
 }

@@ -45,8 +45,9 @@ class Planner {
     plan_.cells.reserve(grid.count);
     jobs_.reserve(grid.count);
     for (std::size_t i = 0; i < grid.count && diagnostics_.error_count() < kEnoughErrors; ++i) add_cell(grid[i]);
+    jobs_.check_all_used();
     check_budget();
-    plan_.missing = resolver_.missing();
+    plan_.missing = resolver_.corpora().missing();
     if (diagnostics_.has_errors()) return std::nullopt;
     return std::move(plan_);
   }
@@ -57,6 +58,8 @@ class Planner {
     plan_.question = sweep_.options.question;
     plan_.file = diagnostics_.file_name(file_);
     plan_.baseline = sweep_.baseline;
+    plan_.slurm = sweep_.slurm;
+    if (sweep_.worker) plan_.worker_command = sweep_.worker->command;
     for (const Axis& axis : sweep_.axes) {
       PlannedAxis planned{.name = axis.name, .labels = {}, .replicates = replicates(axis)};
       for (const AxisPoint& point : axis.points) planned.labels.push_back(point.label);
@@ -86,16 +89,20 @@ class Planner {
   void add_cell(CellIndex index) {
     const CellParts parts = resolver_.resolve(index);
     if (!parts.sound()) return jobs_.check(index, parts);
-    const ResolvedTrain& train = resolver_.train(parts.train);
-    const ResolvedModel& model = resolver_.model(parts.model);
-    const ResolvedData& data = resolver_.data(parts.data);
-    const std::int64_t number = static_cast<std::int64_t>(plan_.cells.size());
-
+    const auto number = static_cast<std::int64_t>(plan_.cells.size());
     PlannedCell cell;
     name_cell(index, cell);
-    cell.options = fmt::format(R"({{"data":{},"model":{},"train":{}}})", data.train.json, model.json, train.json);
-    cell.jobs = jobs_.add(index, parts, repetition(index) * (std::int64_t{1} << 32) + number);
+    cell.options = options_of(parts);
+    cell.jobs = jobs_.add(index, parts, cell.name, repetition(index) * (std::int64_t{1} << 32) + number);
     plan_.cells.push_back(std::move(cell));
+  }
+
+  // Canonical JSON of what the cell is, for the view `runs`.
+  [[nodiscard]] std::string options_of(const CellParts& parts) const {
+    const ResolvedData& data = resolver_.data(parts.data);
+    const PlannedCorpus* text = parts.trains ? &data.training_text() : data.tokenizer();
+    return fmt::format(R"({{"data":{},"model":{},"train":{}}})", text != nullptr ? text->json : "null",
+                       resolver_.model(parts.model).json, parts.trains ? resolver_.train(parts.train).json : "null");
   }
 
   // Which repetition of its experiment a cell is: its index on the axes that vary seeds only.

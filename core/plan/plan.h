@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/base/diagnostics.h"
+#include "core/spec/runner_options.h"
 #include "core/spec/train.h"
 
 namespace mestre {
@@ -34,8 +35,8 @@ struct Estimate {
 
 struct PlannedJob {
   std::string id;
-  std::string kind;                // "train", "evaluate"
-  std::string name;                // "train", or the name of the [[evaluate]]
+  std::string kind;                // "train", "evaluate", "measure"
+  std::string name;                // "train", or the name of the [[stage]], [[evaluate]] or [[measure]]
   std::string spec;                // canonical JSON
   std::vector<std::size_t> needs;  // indices of jobs in the plan that must have finished
   std::string data;                // the manifest that it reads, relative to the data root; empty: none
@@ -53,7 +54,7 @@ struct PlannedJob {
 struct PlannedCell {
   std::vector<std::string> labels;  // one per axis of the plan; empty where the axis does not exist for this cell
   std::string name;                 // "architecture=Samba,seed=3407"
-  std::vector<std::size_t> jobs;    // indices, the training job first
+  std::vector<std::size_t> jobs;    // indices, the training job first where there is one; never empty
   std::string options;              // canonical JSON of {"data":…,"model":…,"train":…}, for the view `runs`
 };
 
@@ -65,9 +66,9 @@ struct PlannedAxis {
 
 /// Data that the sweep names and that are not there. Planning goes on without them; running does not.
 struct MissingData {
-  std::string path;    // of the manifest, relative to the data root
+  std::string path;    // of the manifest or folder, relative to the data root
   std::string place;   // where it was looked for
-  std::string remedy;  // the command that would make it
+  std::string remedy;  // the command that would make it, or what is expected there
 };
 
 struct Plan {
@@ -81,6 +82,8 @@ struct Plan {
   /// Data digest to the manifest's path relative to the data root: what launch.json tells the worker.
   std::map<std::string, std::string> data;
   std::vector<MissingData> missing;
+  SlurmOptions slurm;
+  std::vector<std::string> worker_command;  // of a foreign worker; empty: mestre-worker
   /// What a worker must be able to do for the jobs that are not finished, in the words of features_of(job), with the
   /// name of the first cell that needs it.
   std::map<std::string, std::string> features;
@@ -89,6 +92,7 @@ struct Plan {
 /// What the plan may know of the past.
 struct PlanContext {
   std::string data_root;
+  std::string cache;                                // folder that may remember what is slow to read; empty: none
   std::unordered_set<std::string> finished;         // ids of jobs
   std::map<std::string, double> tokens_per_second;  // by speed_key
   double assumed_flops_per_second = 2e10;           // of one CPU thread, where nothing was measured

@@ -110,6 +110,8 @@ std::string plan_json(const Plan& plan) {
       "{{\"format\":1,\n\"name\":{},\n\"question\":{},\n\"file\":{},\n\"baseline\":{},\n\"data\":{},\n\"totals\":{}",
       json_string(plan.name), json_string(plan.question), json_string(plan.file), baseline.str(), data.str(),
       totals_json(plan));
+  out += fmt::format(",\n\"slurm\":{},\n\"worker\":{}", canonical_json(plan.slurm),
+                     list_of(plan.worker_command, json_string));
   append_list(out, "missing", plan.missing, missing_json);
   append_list(out, "axes", plan.axes, axis_json);
   append_list(out, "cells", plan.cells, [&](const PlannedCell& cell) { return cell_json(plan, cell); });

@@ -5,6 +5,9 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/plan/checkpoint_folder.h"
+#include "core/spec/free_model.h"
+#include "core/spec/hugging_face.h"
 #include "core/spec/job.h"
 
 namespace mestre {
@@ -12,63 +15,14 @@ namespace {
 
 using Kind = TomlValue::Kind;
 
-constexpr std::int64_t kAssumedTokens = 10'000'000;  // of a corpus that is not there
-
-fs::path folder_of(const std::string& file) {
-  return fs::path(file).parent_path();
-}
-
-// What a plan reckons with in the place of a corpus that is not there.
-PlannedCorpus stand_in(const std::string& path, Position place) {
-  PlannedCorpus corpus{.path = path,
-                       .identity = {.digest = "missing:" + path, .tokenizer = "unknown", .tokenizer_version = 0},
-                       .tokens = kAssumedTokens,
-                       .json = {},
-                       .place = place,
-                       .missing = true};
-  corpus.json = canonical_json(corpus.identity);
-  return corpus;
-}
-
-// Whether a path stays below the folder it is relative to.
-bool stays_below(const std::string& path) {
-  if (path.empty() || path.find('\0') != std::string::npos || fs::path(path).is_absolute()) return false;
-  const fs::path normal = fs::path(path).lexically_normal();
-  return !normal.empty() && *normal.begin() != ".." && normal != ".";
+// Models stand beside the sweep, or beside one that it extends.
+std::vector<fs::path> folders_of(const Sweep& sweep, const Diagnostics& diagnostics) {
+  std::vector<fs::path> folders;
+  for (const int file : sweep.files) folders.push_back(fs::path(diagnostics.file_name(file)).parent_path());
+  return folders;
 }
 
 }  // namespace
-
-Resolver::Section::Section(const Sweep& sweep, const std::string& name, int file, Options& prototype,
-                           Diagnostics& diagnostics)
-    : scope(sweep, name), schema(prototype), owner("[" + name + "]"), place{.file = file, .line = 0} {
-  const auto header = sweep.sections.find(name);
-  if (header != sweep.sections.end()) place = header->second;
-  for (const Setting* setting : scope.all_settings()) {
-    std::vector<ReadSetting> result = read_settings(schema, {setting}, 1, owner, diagnostics);
-    read.emplace(setting, result.empty() ? ReadSetting{} : std::move(result.front()));
-  }
-}
-
-bool Resolver::Section::fill(CellIndex cell, Options& options, std::vector<const Setting*>& sources,
-                             Diagnostics& diagnostics) const {
-  std::vector<const ReadSetting*> chosen;
-  bool known = true;
-  for (const Setting* setting : scope.settings(cell)) {
-    const ReadSetting& one = read.at(setting);
-    if (one.field >= 0) {
-      chosen.push_back(&one);
-    } else {
-      known = false;
-    }
-  }
-  return apply_settings(schema, chosen, options, sources, owner, place, diagnostics) && known;
-}
-
-const Setting* Resolver::Section::source(const std::vector<const Setting*>& sources, std::string_view field) const {
-  const int index = schema.find(field);
-  return index < 0 ? nullptr : sources[static_cast<std::size_t>(index)];
-}
 
 Resolver::Resolver(const Sweep& sweep, int file, const PlanContext& context, Diagnostics& diagnostics)
     : sweep_(sweep),
@@ -80,126 +34,123 @@ Resolver::Resolver(const Sweep& sweep, int file, const PlanContext& context, Dia
       launch_(sweep, "resources", file, launch_prototype_, diagnostics),
       model_scope_(sweep, "model"),
       model_reader_(diagnostics),
-      model_files_(folder_of(diagnostics.file_name(file)), diagnostics) {
-  model_scope_.depend_on(data_.scope);  // the vocabulary is the tokenizer's
+      model_files_(folders_of(sweep, diagnostics), diagnostics),
+      corpora_(context, diagnostics) {
+  model_scope_.depend_on(data_.scope());  // the vocabulary is the tokenizer's
   note_templates();
+  for (const Setting* setting : model_scope_.all_settings())
+    has_folders_ = has_folders_ || setting->dotted == "model.checkpoint";
+  const auto needs_training = [](const Request& request) {
+    return request.type == nullptr || request.type->needs_checkpoint;
+  };
+  const std::vector<const Setting*> train = train_.scope().all_settings();
+  measures_only_ =
+      !sweep.requests.empty() && sweep.stages.empty() &&
+      std::none_of(train.begin(), train.end(), [](const Setting* one) { return one->dotted == "train.tokens"; }) &&
+      std::none_of(sweep.requests.begin(), sweep.requests.end(), needs_training);
 }
 
 CellParts Resolver::resolve(CellIndex cell) {
   CellParts parts;
-  parts.train = trains_.index(train_.scope.key(cell), [&] { return resolve_train(cell); });
-  parts.data = datas_.index(data_.scope.key(cell), [&] { return resolve_data(cell); });
-  parts.launch = launches_.index(launch_.scope.key(cell), [&] { return resolve_launch(cell); });
+  parts.trains = trains(cell);
+  if (parts.trains || measures_only_)
+    parts.train = trains_.index(0, train_.scope().key(cell), [&] { return resolve_train(0, cell); });
+  parts.data = datas_.index(0, data_.scope().key(cell), [&] { return resolve_data(0, cell); });
+  parts.launch = launches_.index(0, launch_.scope().key(cell), [&] { return resolve_launch(0, cell); });
   static const ResolvedData kUnknown;
   const ResolvedData& data = parts.data >= 0 ? datas_[parts.data] : kUnknown;
-  parts.model = models_.index(model_scope_.key(cell), [&] { return resolve_model(cell, data); });
+  parts.model = models_.index(0, model_scope_.key(cell), [&] { return resolve_model(cell, data); });
+  if (parts.data >= 0 && parts.trains && !data.train) {
+    diagnostics_.error(data_.place(), "[data] lacks 'train'",
+                       {"train: manifest of the training text, relative to the data root", "expected text in quotes"});
+    parts.data = -1;
+  }
   return parts;
 }
 
-std::optional<ResolvedTrain> Resolver::resolve_train(CellIndex cell) {
+CellParts Resolver::resolve_layer(std::size_t layer, CellIndex cell, const CellParts& own) {
+  CellParts parts = own;
+  if (own.trains && train_.has_own(layer))
+    parts.train = trains_.index(layer, train_.scope().key(cell), [&] { return resolve_train(layer, cell); });
+  if (data_.has_own(layer))
+    parts.data = datas_.index(layer, data_.scope().key(cell), [&] { return resolve_data(layer, cell); });
+  if (launch_.has_own(layer))
+    parts.launch = launches_.index(layer, launch_.scope().key(cell), [&] { return resolve_launch(layer, cell); });
+  return parts;
+}
+
+bool Resolver::trains(CellIndex cell) const {
+  if (measures_only_) return false;
+  if (!has_folders_) return true;
+  const std::vector<const Setting*> settings = model_scope_.settings(cell);
+  return std::none_of(settings.begin(), settings.end(),
+                      [](const Setting* setting) { return setting->dotted == "model.checkpoint"; });
+}
+
+std::optional<ResolvedTrain> Resolver::resolve_train(std::size_t layer, CellIndex cell) {
   TrainSettings settings;
   std::vector<const Setting*> sources;
-  bool sound = train_.fill(cell, settings, sources, diagnostics_);
+  const Completeness completeness = measures_only_ ? Completeness::kPartial : Completeness::kComplete;
+  bool sound = train_.fill(cell, layer, settings, sources, diagnostics_, completeness);
   ResolvedTrain train{.options = settings.options, .json = {}};
-  const Setting* steps = train_.source(sources, "steps");
+  const bool in_steps = train_.source(sources, "steps") != nullptr;
   const auto complain = [&](std::string_view field, std::string message, std::string expectation) {
     sound = false;
-    const Setting* source = train_.source(sources, field);
-    const Position place = source != nullptr ? source->value->where : train_.place;
+    const Position place = train_.place_of(sources, field);
     if (checked_.insert(place).second) diagnostics_.error(place, std::move(message), {std::move(expectation)});
   };
-  if (steps == nullptr && train_.source(sources, "tokens") == nullptr) {
+  if (!measures_only_ && !in_steps && train_.source(sources, "tokens") == nullptr) {
     sound = false;
-    diagnostics_.error(train_.place, "[train] lacks 'tokens'",
+    diagnostics_.error(train_.place(), "[train] lacks 'tokens'",
                        {"tokens: training budget, rounded up to whole steps",
                         "expected a number of tokens such as \"20B\" or \"4Ki\", or steps = 500"});
   }
   if (!sound) return std::nullopt;
-  if (steps != nullptr &&
-      __builtin_mul_overflow(settings.steps, train.options.tokens_per_step(), &train.options.tokens))
-    complain(
-        "steps",
-        fmt::format("{} steps of {} tokens are too many to count", settings.steps, train.options.tokens_per_step()),
-        "expected at most 1e18 tokens in all");
+  const std::int64_t a_step = train.options.tokens_per_step();
+  if (in_steps && __builtin_mul_overflow(settings.steps, a_step, &train.options.tokens))
+    complain("steps", fmt::format("{} steps of {} tokens are too many to count", settings.steps, a_step),
+             "expected at most 1e18 tokens in all");
   if (sound) train.options.check(complain);
   if (!sound) return std::nullopt;
   train.json = canonical_json(train.options);
   return train;
 }
 
-std::optional<ResolvedLaunch> Resolver::resolve_launch(CellIndex cell) {
+std::optional<ResolvedLaunch> Resolver::resolve_launch(std::size_t layer, CellIndex cell) {
   ResolvedLaunch launch;
   std::vector<const Setting*> sources;
-  if (!launch_.fill(cell, launch.options, sources, diagnostics_)) return std::nullopt;
+  if (!launch_.fill(cell, layer, launch.options, sources, diagnostics_)) return std::nullopt;
   return launch;
 }
 
-std::optional<ResolvedData> Resolver::resolve_data(CellIndex cell) {
+std::optional<ResolvedData> Resolver::resolve_data(std::size_t layer, CellIndex cell) {
   DataOptions options;
   std::vector<const Setting*> sources;
-  if (!data_.fill(cell, options, sources, diagnostics_)) return std::nullopt;
-  const auto place = [&](std::string_view field) {
+  if (!data_.fill(cell, layer, options, sources, diagnostics_)) return std::nullopt;
+  // A digest that the cell pins is not that of another text which a layer names.
+  const auto pin = [&](const char* field, const char* pin_field, const std::string& digest) {
     const Setting* source = data_.source(sources, field);
-    return source != nullptr ? source->value->where : data_.place;
+    const bool foreign =
+        layer > 0 && data_.is_of_layer(source, layer) && !data_.is_of_layer(data_.source(sources, pin_field), layer);
+    return foreign ? std::string() : digest;
   };
   ResolvedData data;
-  std::optional<PlannedCorpus> train =
-      find_corpus(options.train, options.train_digest, place("train"), place("train_digest"));
-  if (!options.validation.empty()) {
-    data.validation =
-        find_corpus(options.validation, options.validation_digest, place("validation"), place("validation_digest"));
-    if (!data.validation) return std::nullopt;
+  bool sound = true;
+  const auto find = [&](const char* field, const char* pin_field, const std::string& path, const std::string& digest,
+                        std::optional<PlannedCorpus>& corpus) {
+    if (data_.source(sources, field) == nullptr) return;
+    corpus = corpora_.find(path, pin(field, pin_field, digest), data_.place_of(sources, field),
+                           data_.place_of(sources, pin_field));
+    sound = sound && corpus.has_value();
+  };
+  find("train", "train_digest", options.train, options.train_digest, data.train);
+  find("validation", "validation_digest", options.validation, options.validation_digest, data.validation);
+  if (!sound) return std::nullopt;
+  if (!options.task.empty() && data.tokenizer() != nullptr) {
+    data.made = corpora_.made_by(options.task, *data.tokenizer(), data_.place_of(sources, "task"));
+    if (!data.made) return std::nullopt;
   }
-  if (!train) return std::nullopt;
-  data.train = std::move(*train);
   return data;
-}
-
-std::optional<PlannedCorpus> Resolver::find_corpus(const std::string& path, const std::string& pin, Position place,
-                                                   Position pin_place) {
-  if (!stays_below(path)) {
-    diagnostics_.error(place, fmt::format("'{}' is outside the data folder", escaped(path)),
-                       {"expected a path below it, such as \"torch-headers/train.manifest\"",
-                        fmt::format("the data folder is '{}'; --data names another", context_.data_root)});
-    return std::nullopt;
-  }
-  const FoundManifest& at = manifest(path, place);
-  if (at.missing) return stand_in(path, place);
-  if (!at.manifest) return std::nullopt;
-  const Manifest* found = &*at.manifest;
-  if (!pin.empty() && pin != found->identity.digest) {
-    diagnostics_.error(pin_place, fmt::format("'{}' is not the pinned data", escaped(path)),
-                       {fmt::format("expected the digest {}, found {}", escaped(pin), found->identity.digest),
-                        "prepare the data again from the same text, or pin what is there"});
-    return std::nullopt;
-  }
-  return PlannedCorpus{.path = path,
-                       .identity = found->identity,
-                       .tokens = found->tokens,
-                       .json = canonical_json(found->identity),
-                       .place = place};
-}
-
-const Resolver::FoundManifest& Resolver::manifest(const std::string& path, Position place) {
-  const auto [slot, is_new] = manifests_.try_emplace(path);
-  FoundManifest& found = slot->second;
-  if (!is_new) return found;
-  const fs::path whole = fs::path(context_.data_root) / path;
-  try {
-    found.manifest = read_manifest(whole);
-  } catch (const Error& problem) {
-    found.missing = problem.code() == ErrorCode::kNotFound;
-    if (!found.missing) {
-      diagnostics_.error(place, problem.message(), problem.hints());
-    } else {
-      const std::string name = folder_of(path).generic_string();
-      missing_.push_back({.path = path,
-                          .place = whole.lexically_normal().generic_string(),
-                          .remedy = fmt::format("mestre data prepare {} FILES-OR-FOLDERS --holdout 0.02",
-                                                name.empty() ? "NAME" : name)});
-    }
-  }
-  return found;
 }
 
 // "{architecture}-{scale}" in model.use makes the model depend on those axes.
@@ -242,19 +193,41 @@ std::optional<std::string> Resolver::fill_template(const Setting& use, CellIndex
 std::optional<ResolvedModel> Resolver::resolve_model(CellIndex cell, const ResolvedData& data) {
   std::vector<const Setting*> over;
   const Setting* use = nullptr;
+  const Setting* folder = nullptr;
   for (const Setting* setting : model_scope_.settings(cell)) {
     if (setting->dotted == "model.use") {
       use = setting;
-      continue;
+    } else if (setting->dotted == "model.checkpoint") {
+      folder = setting;
+    } else {
+      over.push_back(setting);
     }
-    overlay(over, *setting);
   }
+  const std::int64_t vocabulary = data.tokenizer() != nullptr ? data.tokenizer()->identity.vocabulary : 0;
+  if (folder != nullptr) return read_folder(*folder, use, over, cell, vocabulary);
+  if (sweep_.worker && use == nullptr && is_free_model(over)) {
+    std::optional<std::string> json = free_model_json(over, diagnostics_);
+    if (!json) return std::nullopt;
+    return ResolvedModel{.spec = {}, .json = std::move(*json), .versions = "{}", .checkpoint = {}};
+  }
+  std::optional<ModelSpec> spec = read_model(use, over, cell, vocabulary);
+  if (!spec) return std::nullopt;
+  ResolvedModel model{.spec = std::move(*spec), .json = {}, .versions = {}, .checkpoint = {}};
+  model.json = canonical_json(model.spec);
+  model.versions = sweep_.worker ? "{}" : canonical_versions(model.spec);
+  return model;
+}
+
+// The model that a file and the cell's own options describe together.
+std::optional<ModelSpec> Resolver::read_model(const Setting* use, const std::vector<const Setting*>& over,
+                                              CellIndex cell, std::int64_t vocabulary) {
   ModelOwner owner{.name = "[model]", .place = place_of_section("model")};
   std::vector<const Setting*> settings;
   bool sound = true;
   if (use != nullptr) {
     const std::optional<std::string> name = fill_template(*use, cell);
-    const ModelFile* file = name ? model_files_.find(*name, use->value->where) : nullptr;
+    if (!name) return std::nullopt;
+    const ModelFile* file = model_files_.find(*name, use->value->where);
     if (file == nullptr) return std::nullopt;
     sound = file->is_sound;
     owner = {.name = fmt::format("model '{}'", *name), .place = file->place};
@@ -265,19 +238,54 @@ std::optional<ResolvedModel> Resolver::resolve_model(CellIndex cell, const Resol
     return std::nullopt;
   }
   for (const Setting* setting : over) overlay(settings, *setting);
-  std::optional<ModelSpec> spec = model_reader_.read(settings, owner, data.train.identity.vocabulary);
+  std::optional<ModelSpec> spec = model_reader_.read(settings, owner, vocabulary);
   if (!spec || !sound) return std::nullopt;
-  const std::int64_t needed = data.train.identity.vocabulary;
-  if (spec->options.vocabulary < needed) {
+  if (spec->options.vocabulary < vocabulary) {
     const auto setter = std::find_if(settings.begin(), settings.end(),
                                      [](const Setting* one) { return one->dotted == "model.vocabulary"; });
     diagnostics_.error(
         setter != settings.end() ? (*setter)->value->where : owner.place,
-        fmt::format("a vocabulary of {} for a tokenizer with {} tokens", spec->options.vocabulary, needed),
+        fmt::format("a vocabulary of {} for a tokenizer with {} tokens", spec->options.vocabulary, vocabulary),
         {"expected at least as many; 0 takes the tokenizer's"});
     return std::nullopt;
   }
-  ResolvedModel model{.spec = std::move(*spec), .json = {}, .versions = {}};
+  return spec;
+}
+
+// model.checkpoint: weights from a folder. Its architecture is that of config.json unless the sweep says it.
+std::optional<ResolvedModel> Resolver::read_folder(const Setting& named, const Setting* use,
+                                                   const std::vector<const Setting*>& over, CellIndex cell,
+                                                   std::int64_t vocabulary) {
+  const TomlValue& value = *named.value;
+  if (!value.is(Kind::kText) || !stays_below(value.text)) {
+    diagnostics_.error(
+        value.where, fmt::format("model.checkpoint cannot be {}", shown(value)),
+        {"expected a folder below the data root in Hugging Face's layout: config.json and *.safetensors"});
+    return std::nullopt;
+  }
+  const fs::path folder = fs::path(context_.data_root) / value.text;
+  const std::optional<CheckpointFolder> found = read_checkpoint_folder(folder, context_.cache);
+  ResolvedModel model;
+  model.checkpoint = {.path = value.text,
+                      .digest = found ? found->digest : "missing:" + value.text,
+                      .place = value.where,
+                      .missing = !found};
+  if (!found)
+    corpora_.add_missing({.path = value.text,
+                          .place = folder.lexically_normal().generic_string(),
+                          .remedy = "a folder with config.json and *.safetensors, as Hugging Face has them"});
+  if (use != nullptr || !over.empty()) {
+    std::optional<ModelSpec> spec = read_model(use, over, cell, vocabulary);
+    if (!spec) return std::nullopt;
+    model.spec = std::move(*spec);
+  } else if (found) {
+    try {
+      model.spec = model_of_config(found->config);
+    } catch (const Error& problem) {
+      diagnostics_.error(value.where, fmt::format("'{}': {}", escaped(value.text), problem.message()), problem.hints());
+      return std::nullopt;
+    }
+  }
   model.json = canonical_json(model.spec);
   model.versions = canonical_versions(model.spec);
   return model;

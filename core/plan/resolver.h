@@ -1,63 +1,66 @@
 // The settings of a cell as typed values: how it is trained, on what, which model, with what resources.
 //
 // Each section is resolved once for every distinct combination of the axis values that touch it, checked, and kept with
-// its canonical JSON; for a cell there is then only a lookup. Mistakes are reported once each. Refers to sweep, context
-// and diagnostics, which outlive it.
+// its canonical JSON; for a cell there is then only a lookup. The same holds for what stages and requests lay over the
+// cell's settings. Mistakes are reported once each. Refers to sweep, context and diagnostics, which outlive it.
 #pragma once
 
 #include <deque>
 #include <map>
-#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
-#include "core/data/manifest.h"
-#include "core/plan/plan.h"
-#include "core/plan/scope.h"
+#include "core/plan/corpora.h"
+#include "core/plan/section.h"
 #include "core/spec/model.h"
 #include "core/spec/model_reader.h"
-#include "core/spec/option_reader.h"
 
 namespace mestre {
-
-/// A corpus as the plan knows it.
-struct PlannedCorpus {
-  std::string path;  // of the manifest, relative to the data root
-  DataIdentity identity;
-  std::int64_t tokens = 0;
-  std::string json;      // canonical JSON of the identity
-  Position place;        // of the option that names it
-  bool missing = false;  // there is no manifest: identity and tokens are stand-ins
-};
 
 struct ResolvedTrain {
   TrainOptions options;
   std::string json;
 };
 struct ResolvedData {
-  PlannedCorpus train;
+  std::optional<PlannedCorpus> train;
   std::optional<PlannedCorpus> validation;
+  std::optional<PlannedCorpus> made;  // by data.task
+
+  /// What a training reads; only where there is one.
+  [[nodiscard]] const PlannedCorpus& training_text() const { return made ? *made : *train; }
+  /// A corpus whose tokenizer the model has; nullptr where none is named.
+  [[nodiscard]] const PlannedCorpus* tokenizer() const { return train ? &*train : validation ? &*validation : nullptr; }
+};
+/// Weights that were not trained here.
+struct ResolvedCheckpoint {
+  std::string path;  // of the folder, relative to the data root
+  std::string digest;
+  Position place;
+  bool missing = false;
 };
 struct ResolvedModel {
-  ModelSpec spec;
+  ModelSpec spec;  // without layers where a foreign worker has a model of its own
   std::string json;
   std::string versions;
+  std::optional<ResolvedCheckpoint> checkpoint;
 };
 struct ResolvedLaunch {
   LaunchOptions options;
 };
 
-/// The distinct values of one section, by the key of its scope. Values stay where they are.
+/// The distinct values of one section, by layer and the key of its scope. Values stay where they are.
 template <class T>
 class Resolved {
  public:
   /// Index of the value for `key`, made by `make` (an optional<T>) where the key is new; -1 where there is none because
   /// of a mistake.
   template <class Make>
-  std::int32_t index(std::uint64_t key, Make make) {
-    const auto [found, is_new] = index_.try_emplace(key, -1);
+  std::int32_t index(std::size_t layer, std::uint64_t key, Make make) {
+    if (layer >= index_.size()) index_.resize(layer + 1);
+    const auto [found, is_new] = index_[layer].try_emplace(key, -1);
     if (!is_new) return found->second;
     if (std::optional<T> value = make()) {
       values_.push_back(std::move(*value));
@@ -68,7 +71,7 @@ class Resolved {
   [[nodiscard]] const T& operator[](std::int32_t index) const { return values_[static_cast<std::size_t>(index)]; }
 
  private:
-  std::unordered_map<std::uint64_t, std::int32_t> index_;
+  std::vector<std::unordered_map<std::uint64_t, std::int32_t>> index_;
   std::deque<T> values_;
 };
 
@@ -78,7 +81,8 @@ struct CellParts {
   std::int32_t data = -1;
   std::int32_t model = -1;
   std::int32_t launch = -1;
-  [[nodiscard]] bool sound() const { return train >= 0 && data >= 0 && model >= 0 && launch >= 0; }
+  bool trains = true;  // false where the weights come from a folder, or none are needed: then `train` may be -1
+  [[nodiscard]] bool sound() const { return (train >= 0 || !trains) && data >= 0 && model >= 0 && launch >= 0; }
 };
 
 class Resolver {
@@ -86,42 +90,28 @@ class Resolver {
   Resolver(const Sweep& sweep, int file, const PlanContext& context, Diagnostics& diagnostics);
 
   [[nodiscard]] CellParts resolve(CellIndex cell);
-  /// The manifests that cells name and that are not there, in the order in which they were first asked for.
-  [[nodiscard]] const std::vector<MissingData>& missing() const { return missing_; }
+  /// The same with the settings of a stage or request over the cell's, whose own parts are given.
+  [[nodiscard]] CellParts resolve_layer(std::size_t layer, CellIndex cell, const CellParts& own);
 
   [[nodiscard]] const ResolvedTrain& train(std::int32_t index) const { return trains_[index]; }
   [[nodiscard]] const ResolvedData& data(std::int32_t index) const { return datas_[index]; }
   [[nodiscard]] const ResolvedModel& model(std::int32_t index) const { return models_[index]; }
   [[nodiscard]] const ResolvedLaunch& launch(std::int32_t index) const { return launches_[index]; }
+  [[nodiscard]] Corpora& corpora() { return corpora_; }
 
  private:
-  /// One section whose options are known beforehand: its settings are read once, wherever they stand.
-  struct Section {
-    Section(const Sweep& sweep, const std::string& name, int file, Options& prototype, Diagnostics& diagnostics);
-    bool fill(CellIndex cell, Options& options, std::vector<const Setting*>& sources, Diagnostics& diagnostics) const;
-    [[nodiscard]] const Setting* source(const std::vector<const Setting*>& sources, std::string_view field) const;
-
-    SectionScope scope;
-    OptionSchema schema;
-    std::string owner;
-    Position place;
-    std::unordered_map<const Setting*, ReadSetting> read;
-  };
-
-  std::optional<ResolvedTrain> resolve_train(CellIndex cell);
-  std::optional<ResolvedData> resolve_data(CellIndex cell);
+  std::optional<ResolvedTrain> resolve_train(std::size_t layer, CellIndex cell);
+  std::optional<ResolvedData> resolve_data(std::size_t layer, CellIndex cell);
+  std::optional<ResolvedLaunch> resolve_launch(std::size_t layer, CellIndex cell);
   std::optional<ResolvedModel> resolve_model(CellIndex cell, const ResolvedData& data);
-  std::optional<ResolvedLaunch> resolve_launch(CellIndex cell);
-  std::optional<PlannedCorpus> find_corpus(const std::string& path, const std::string& pin, Position place,
-                                           Position pin_place);
-  /// What lies at a path below the data root; read once.
-  struct FoundManifest {
-    std::optional<Manifest> manifest;
-    bool missing = false;  // else, without a manifest, it has a mistake
-  };
-  const FoundManifest& manifest(const std::string& path, Position place);
+  std::optional<ModelSpec> read_model(const Setting* use, const std::vector<const Setting*>& over, CellIndex cell,
+                                      std::int64_t vocabulary);
+  std::optional<ResolvedModel> read_folder(const Setting& named, const Setting* use,
+                                           const std::vector<const Setting*>& over, CellIndex cell,
+                                           std::int64_t vocabulary);
   std::optional<std::string> fill_template(const Setting& use, CellIndex cell);
   void note_templates();
+  [[nodiscard]] bool trains(CellIndex cell) const;
   Position place_of_section(const std::string& section) const;
 
   const Sweep& sweep_;
@@ -137,8 +127,9 @@ class Resolver {
   SectionScope model_scope_;
   ModelReader model_reader_;
   ModelFiles model_files_;
-  std::map<std::string, FoundManifest> manifests_;
-  std::vector<MissingData> missing_;
+  Corpora corpora_;
+  bool has_folders_ = false;    // some cell names model.checkpoint
+  bool measures_only_ = false;  // there is no budget: all that is asked for are speeds
   Resolved<ResolvedTrain> trains_;
   Resolved<ResolvedData> datas_;
   Resolved<ResolvedModel> models_;

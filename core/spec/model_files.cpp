@@ -97,14 +97,19 @@ std::unique_ptr<ModelFile> read_model_file(const fs::path& path, const std::stri
   return model;
 }
 
-ModelFiles::ModelFiles(fs::path folder, Diagnostics& diagnostics) : diagnostics_(diagnostics) {
-  // Upwards in the words of the user, so that messages name files as he would: experiments/paper, experiments, ., ..
-  fs::path written = folder.empty() ? fs::path(".") : std::move(folder);
-  for (fs::path at = fs::absolute(written).lexically_normal();; at = at.parent_path()) {
-    std::error_code ignored;
-    if (fs::is_directory(at / "models", ignored)) folders_.push_back((written / "models").lexically_normal());
-    if (at == at.parent_path()) break;
-    written = (written / "..").lexically_normal();
+ModelFiles::ModelFiles(const std::vector<fs::path>& folders, Diagnostics& diagnostics) : diagnostics_(diagnostics) {
+  for (const fs::path& folder : folders) {
+    // Upwards in the words of the user, so that messages name files as he would: experiments/paper, experiments, ., ..
+    fs::path written = folder.empty() ? fs::path(".") : folder;
+    for (fs::path at = fs::absolute(written).lexically_normal();; at = at.parent_path()) {
+      std::error_code ignored;
+      fs::path models = (written / "models").lexically_normal();
+      if (fs::is_directory(at / "models", ignored) &&
+          std::find(folders_.begin(), folders_.end(), models) == folders_.end())
+        folders_.push_back(std::move(models));
+      if (at == at.parent_path()) break;
+      written = (written / "..").lexically_normal();
+    }
   }
 }
 

@@ -54,9 +54,9 @@ struct ModelFile {
 
 class ModelFiles {
  public:
-  /// Looks in models/ beside the sweep, then beside each folder above it. `folder` as the user wrote it ("" for the
-  /// working directory).
-  ModelFiles(fs::path folder, Diagnostics& diagnostics);
+  /// Looks in models/ beside each of the sweep's files, then beside each folder above it. `folders` as the user wrote
+  /// them ("" for the working directory).
+  ModelFiles(const std::vector<fs::path>& folders, Diagnostics& diagnostics);
 
   /// The file called `name`; nullptr where there is none or it has mistakes, which is reported at `place` or in the
   /// file.

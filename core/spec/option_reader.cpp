@@ -159,7 +159,7 @@ std::vector<ReadSetting> read_settings(const OptionSchema& schema, const std::ve
 
 bool apply_settings(const OptionSchema& schema, const std::vector<const ReadSetting*>& read, Options& options,
                     std::vector<const Setting*>& sources, const std::string& owner, Position where,
-                    Diagnostics& diagnostics) {
+                    Diagnostics& diagnostics, Completeness completeness) {
   const std::size_t count = schema.fields().size();
   std::vector<const OptionValue*> values(count, nullptr);
   sources.assign(count, nullptr);
@@ -172,13 +172,29 @@ bool apply_settings(const OptionSchema& schema, const std::vector<const ReadSett
   }
   for (std::size_t i = 0; i < count; ++i) {
     const OptionField& field = schema.fields()[i];
-    if (!field.field.required || sources[i] != nullptr) continue;
+    if (completeness == Completeness::kPartial || !field.field.required || sources[i] != nullptr) continue;
     diagnostics.error(where, fmt::format("{} lacks '{}'", owner, field.field.name),
                       {fmt::format("{}: {}", field.field.name, field.field.doc), "expected " + field.expectation()});
     good = false;
   }
   assign(options, values);
   return good;
+}
+
+bool read_table(const std::vector<Setting>& settings, std::size_t prefix, Options& options,
+                std::map<std::string, Position, std::less<>>& places, const std::string& owner, Position where,
+                Diagnostics& diagnostics) {
+  const OptionSchema schema(options);
+  std::vector<const Setting*> pointers;
+  for (const Setting& setting : settings) pointers.push_back(&setting);
+  const std::vector<ReadSetting> read = read_settings(schema, pointers, prefix, owner, diagnostics);
+  std::vector<const ReadSetting*> chosen;
+  for (const ReadSetting& one : read) chosen.push_back(&one);
+  std::vector<const Setting*> sources;
+  const bool sound = apply_settings(schema, chosen, options, sources, owner, where, diagnostics);
+  for (std::size_t i = 0; i < sources.size(); ++i)
+    if (sources[i] != nullptr) places.emplace(schema.names()[i], sources[i]->value->where);
+  return sound;
 }
 
 }  // namespace mestre

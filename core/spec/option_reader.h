@@ -1,8 +1,11 @@
 // TOML values as values of options: types, units, ranges, choices. Every mistake is reported where it stands.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/spec/option_schema.h"
 #include "core/spec/settings.h"
@@ -28,10 +31,18 @@ struct ReadSetting {
                                                      const std::vector<const Setting*>& settings, std::size_t prefix,
                                                      const std::string& owner, Diagnostics& diagnostics);
 
+/// Whether required options must be set.
+enum class Completeness { kComplete, kPartial };
+
 /// Sets `options` from what was read (later wins). False where a value was wrong or a required option is missing, which
 /// is reported at `where`. `sources`, one per field, tells who set each; nullptr: nobody.
 bool apply_settings(const OptionSchema& schema, const std::vector<const ReadSetting*>& read, Options& options,
                     std::vector<const Setting*>& sources, const std::string& owner, Position where,
-                    Diagnostics& diagnostics);
+                    Diagnostics& diagnostics, Completeness completeness = Completeness::kComplete);
+
+/// Both for one table that stands alone: `places` tells where each field that was set has its value.
+bool read_table(const std::vector<Setting>& settings, std::size_t prefix, Options& options,
+                std::map<std::string, Position, std::less<>>& places, const std::string& owner, Position where,
+                Diagnostics& diagnostics);
 
 }  // namespace mestre

@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 
 #include "core/spec/axes.h"
+#include "core/spec/extends.h"
 #include "core/spec/names.h"
 #include "core/spec/option_reader.h"
+#include "core/spec/requests.h"
 #include "core/spec/where.h"
 
 namespace mestre {
@@ -14,8 +16,10 @@ namespace {
 
 using Kind = TomlValue::Kind;
 
-const std::vector<std::string> kListParts = {"axis", "exclude", "when", "evaluate"};
-const std::vector<std::string> kLaterParts = {"solve", "stage", "measure", "slurm", "worker", "extends"};
+const std::vector<std::string> kListParts = {"axis", "exclude", "when", "stage", "evaluate", "measure"};
+const std::vector<std::string> kTableParts = {"sweep", "slurm",
+                                              "worker"};  // besides the sections with settings of cells
+const std::vector<std::string> kLaterParts = {"solve"};
 
 class SweepReader {
  public:
@@ -33,8 +37,11 @@ class SweepReader {
       for (const TomlValue& table : list->elements) read_exclusion(table);
     if (const TomlValue* list = list_of("when"))
       for (const TomlValue& table : list->elements) read_override(table);
-    if (const TomlValue* list = list_of("evaluate"))
-      for (const TomlValue& table : list->elements) read_evaluation(table);
+    if (const TomlValue* list = list_of("stage")) read_stages(*list, sweep_, diagnostics_);
+    if (const TomlValue* list = list_of("evaluate")) read_requests(*list, TaskKind::kEvaluation, sweep_, diagnostics_);
+    if (const TomlValue* list = list_of("measure")) read_requests(*list, TaskKind::kMeasurement, sweep_, diagnostics_);
+    (void)read_whole("slurm", sweep_.slurm);
+    if (WorkerOptions worker; read_whole("worker", worker)) sweep_.worker = std::move(worker);
   }
 
  private:
@@ -42,7 +49,7 @@ class SweepReader {
     const auto is_in = [&](const std::vector<std::string>& names) {
       return std::find(names.begin(), names.end(), entry.key) != names.end();
     };
-    if (entry.key == "sweep" || is_in(setting_sections())) {
+    if (is_in(kTableParts) || is_in(setting_sections())) {
       if (!entry.value.is(Kind::kTable))
         diagnostics_.error(entry.value.where, fmt::format("'{}' is not a table", entry.key),
                            {fmt::format("expected [{}] and its options below", entry.key)});
@@ -58,7 +65,8 @@ class SweepReader {
       diagnostics_.error(entry.where, fmt::format("'{}' is not supported yet", entry.key),
                          {"expected a sweep without it; a later version of mestre reads it"});
     } else {
-      std::vector<std::string> known = {"sweep"};
+      std::vector<std::string> known = kTableParts;
+      known.emplace_back("extends");
       known.insert(known.end(), setting_sections().begin(), setting_sections().end());
       known.insert(known.end(), kListParts.begin(), kListParts.end());
       diagnostics_.error(entry.where, fmt::format("unknown section '{}'", escaped(entry.key)),
@@ -89,22 +97,14 @@ class SweepReader {
                                 {"expected [sweep] with a name, as experiments/quickstart.toml has it"});
     }
     const TomlValue& table = entry->value;
-    const OptionSchema schema(sweep_.options);
     std::vector<Setting> settings;
     for (const TomlEntry& child : table.entries) {
       if (child.key == "baseline") continue;
       for (const Setting& setting : flatten(child)) settings.push_back(setting);
     }
-    std::vector<const Setting*> pointers;
-    for (Setting& setting : settings) {
-      setting.written = "sweep." + setting.written;
-      pointers.push_back(&setting);
-    }
-    const std::vector<ReadSetting> read = read_settings(schema, pointers, 0, "[sweep]", diagnostics_);
-    std::vector<const ReadSetting*> chosen;
-    for (const ReadSetting& one : read) chosen.push_back(&one);
-    std::vector<const Setting*> sources;
-    apply_settings(schema, chosen, sweep_.options, sources, "[sweep]", table.where, diagnostics_);
+    for (Setting& setting : settings) setting.written = "sweep." + setting.written;
+    std::map<std::string, Position, std::less<>> places;
+    read_table(settings, 0, sweep_.options, places, "[sweep]", table.where, diagnostics_);
     if (const TomlEntry* name = table.find("name"); name != nullptr && name->value.is(Kind::kText))
       (void)check_name("sweep.name", name->value, NameUse::kFolder, diagnostics_);
   }
@@ -158,68 +158,23 @@ class SweepReader {
     sweep_.overrides.push_back(std::move(read));
   }
 
-  void read_evaluation(const TomlValue& table) {
-    EvaluationRequest evaluation{.name = {}, .place = table.where, .options = nullptr, .where = {}};
-    const TomlEntry* name = table.find("name");
-    const TomlEntry* task = table.find("task");
-    if (name == nullptr)
-      return diagnostics_.error(table.where, "an evaluation without a name",
-                                {"expected name = \"…\" below [[evaluate]]"});
-    if (!check_name("the name of an evaluation", name->value, NameUse::kFolder, diagnostics_)) return;
-    evaluation.name = name->value.text;
-    evaluation.place = name->value.where;
-    if (const TomlEntry* where = table.find("where")) evaluation.where = read_where(*where, sweep_.axes, diagnostics_);
-    if (const TomlEntry* checkpoint = table.find("checkpoint");
-        checkpoint != nullptr && checkpoint->value.text != "train")
-      diagnostics_.error(checkpoint->value.where, "checkpoints of stages are not supported yet",
-                         {"expected \"train\", or no checkpoint at all"});
-    check_evaluation_name(evaluation);
-    read_task(table, task != nullptr ? task->value : name->value, evaluation);
-    sweep_.evaluations.push_back(std::move(evaluation));
-  }
-
-  void check_evaluation_name(const EvaluationRequest& evaluation) {
-    if (evaluation.name == "train")
-      diagnostics_.error(evaluation.place, "an evaluation called 'train'",
-                         {"expected another name; this one is the training's"});
-    for (const EvaluationRequest& other : sweep_.evaluations) {
-      if (other.name != evaluation.name) continue;
-      diagnostics_.add({.severity = Severity::kError,
-                        .where = evaluation.place,
-                        .message = fmt::format("two evaluations are called '{}'", escaped(evaluation.name)),
-                        .notes = {"expected names that differ; task = \"…\" says what is scored"},
-                        .also = {other.place}});
-    }
-  }
-
-  void read_task(const TomlValue& table, const TomlValue& task, EvaluationRequest& evaluation) {
-    const TaskType* type = task.is(Kind::kText) ? find_task_type(task.text) : nullptr;
-    if (type == nullptr)
-      return diagnostics_.error(task.where, fmt::format("unknown task {}", shown(task)),
-                                {expected_one_of(task.text, task_type_names())});
-    const std::unique_ptr<TaskOptions> options = type->make();
-    const OptionSchema schema(*options);
-    const std::string owner = fmt::format("task '{}'", type->name);
+  // [slurm] or [worker]: options that no cell changes. False where there is no such table, or a mistake in it.
+  template <class T>
+  bool read_whole(const std::string& key, T& options) {
+    const TomlEntry* entry = table_of(key);
+    if (entry == nullptr) return false;
     std::vector<Setting> settings;
-    for (const TomlEntry& entry : table.entries) {
-      if (entry.key == "name" || entry.key == "task" || entry.key == "where" || entry.key == "checkpoint") continue;
-      for (const Setting& setting : flatten(entry)) settings.push_back(setting);
-    }
-    std::vector<const Setting*> pointers;
-    for (const Setting& setting : settings) pointers.push_back(&setting);
-    const std::vector<ReadSetting> read = read_settings(schema, pointers, 0, owner, diagnostics_);
-    std::vector<const ReadSetting*> chosen;
-    for (const ReadSetting& one : read) chosen.push_back(&one);
-    std::vector<const Setting*> sources;
-    if (!apply_settings(schema, chosen, *options, sources, owner, table.where, diagnostics_)) return;
+    for (Setting& setting : flatten(*entry))
+      if (setting.path.size() > 1) settings.push_back(std::move(setting));
+    std::map<std::string, Position, std::less<>> places;
     const int before = diagnostics_.error_count();
-    options->check([&](std::string_view field, std::string message, std::string expectation) {
-      const int index = schema.find(field);
-      const Setting* source = index >= 0 ? sources[static_cast<std::size_t>(index)] : nullptr;
-      diagnostics_.error(source != nullptr ? source->value->where : table.where, std::move(message),
+    if (!read_table(settings, 1, options, places, "[" + key + "]", entry->value.where, diagnostics_)) return false;
+    options.check([&](std::string_view field, std::string message, std::string expectation) {
+      const auto place = places.find(field);
+      diagnostics_.error(place != places.end() ? place->second : entry->value.where, std::move(message),
                          {std::move(expectation)});
     });
-    if (diagnostics_.error_count() == before) evaluation.options = options->clone();
+    return diagnostics_.error_count() == before;
   }
 
   Sweep& sweep_;
@@ -246,14 +201,14 @@ const std::vector<std::string>& setting_sections() {
 }
 
 std::optional<Sweep> read_sweep(int file, Diagnostics& diagnostics) {
-  std::optional<TomlValue> root = parse_toml(file, diagnostics);
+  Sweep sweep;
+  std::optional<TomlValue> root = parse_with_parents(file, sweep.files, diagnostics);
   if (!root) return std::nullopt;
   if (root->entries.empty()) {
     diagnostics.error({.file = file}, "nothing is in this file",
                       {"expected a sweep; experiments/quickstart.toml is one"});
     return std::nullopt;
   }
-  Sweep sweep;
   sweep.root = std::make_unique<const TomlValue>(std::move(*root));
   SweepReader(sweep, diagnostics).read();
   return sweep;

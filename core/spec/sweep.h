@@ -1,11 +1,12 @@
-// A sweep file as it stands, typed but not yet expanded: axes, conditions, evaluations, and the settings of each
-// section.
+// A sweep file as it stands, typed but not yet expanded: axes, conditions, stages, evaluations, and the settings of
+// each section.
 //
-// Settings refer to values in the trees that the Sweep owns (its own file's); it can be moved, not copied. Immutable
-// once read.
+// Settings refer to values in the tree that the Sweep owns, which its own file and those that it extends were merged
+// into; it can be moved, not copied. Immutable once read.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/spec/runner_options.h"
 #include "core/spec/settings.h"
 #include "core/tasks/task.h"
 
@@ -65,13 +67,33 @@ struct Override {
   std::vector<Setting> settings;
 };
 
-/// [[evaluate]]
-struct EvaluationRequest {
+/// What the training itself is called where stages are named.
+inline constexpr const char* kTrainName = "train";
+
+/// [[stage]]: one more training, which goes on from a checkpoint of an earlier one.
+struct Stage {
   std::string name;
   Position place;
-  std::shared_ptr<const TaskOptions> options;
+  std::string from;               // a stage before it, or "train"
+  std::vector<Setting> settings;  // of data, resources and train, above the cell's own
   Where where;
 };
+
+/// [[evaluate]] or [[measure]]: type->kind says which.
+struct Request {
+  std::string name;
+  Position place;
+  const TaskType* type = nullptr;                       // nullptr where it had a mistake
+  std::shared_ptr<const TaskOptions> options;           // the same
+  std::map<std::string, Position, std::less<>> places;  // of the options that the file sets
+  std::string checkpoint = kTrainName;                  // of which stage
+  Position checkpoint_place;
+  std::vector<Setting> settings;  // of data and resources, above the cell's own
+  Where where;
+};
+
+/// For TaskOptions::check: complaints at the options of a request. Refers to both.
+[[nodiscard]] Problem problem_reporter(const Request& request, Diagnostics& diagnostics);
 
 struct Sweep {
   SweepOptions options;
@@ -81,8 +103,12 @@ struct Sweep {
   std::vector<Axis> axes;
   std::vector<Exclusion> exclusions;
   std::vector<Override> overrides;
-  std::vector<EvaluationRequest> evaluations;
+  std::vector<Stage> stages;
+  std::vector<Request> requests;
+  SlurmOptions slurm;
+  std::optional<WorkerOptions> worker;
   bool axes_are_sound = true;  // false where an axis had an error: expanding would only mislead
+  std::vector<int> files;      // its own and those that it extends, nearest first
   std::unique_ptr<const TomlValue> root;
 };
 

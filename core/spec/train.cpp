@@ -71,9 +71,9 @@ void TrainSettings::describe(OptionVisitor& visitor) {
 }
 
 void DataOptions::describe(OptionVisitor& visitor) {
-  visitor.visit({.name = "train", .doc = "manifest of the training text, relative to the data root", .required = true},
-                train);
+  visitor.visit({.name = "train", .doc = "manifest of the training text, relative to the data root"}, train);
   visitor.visit({.name = "validation", .doc = "manifest of the text for evaluations"}, validation);
+  visitor.visit({.name = "task", .doc = "task that makes the text, in the tokenizer of data.train"}, task);
   visitor.visit({.name = "train_digest", .doc = "digest that the training manifest must have"}, train_digest);
   visitor.visit({.name = "validation_digest", .doc = "digest that the validation manifest must have"},
                 validation_digest);

@@ -51,6 +51,7 @@ inline constexpr int kSamplerVersion = 1;    // the order of the training blocks
 struct DataOptions final : Options {
   std::string train;         // manifest
   std::string validation;    // manifest
+  std::string task;          // that makes the text, in the place of both
   std::string train_digest;  // where given, the manifest must have this digest
   std::string validation_digest;
   void describe(OptionVisitor& visitor) override;

@@ -56,11 +56,15 @@ std::vector<Described> describe_sections() {
   DataOptions data;
   ModelOptions model;
   LaunchOptions resources;
+  SlurmOptions slurm;
+  WorkerOptions worker;
   return {{"sweep", "the sweep itself", OptionSchema(sweep)},
           {"train", "how a cell is trained; part of a job's identity", OptionSchema(train)},
           {"data", "where the text comes from; it enters the identity by its digest", OptionSchema(data)},
           {"model", "the model around its mixers, or use = \"NAME\" of a file below models/", OptionSchema(model)},
-          {"resources", "what a job is given; changes no result", OptionSchema(resources)}};
+          {"resources", "what a job is given; changes no result", OptionSchema(resources)},
+          {"slurm", "what sbatch is told besides; changes no result", OptionSchema(slurm)},
+          {"worker", "a program of the sweep's own in the place of mestre-worker", OptionSchema(worker)}};
 }
 
 std::string finite_or_null(double number) {

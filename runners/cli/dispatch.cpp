@@ -46,6 +46,21 @@ class StopOnSignal {
   StopOnSignal& operator=(const StopOnSignal&) = delete;
 };
 
+// The program that carries out all jobs of the plans, with its first arguments.
+std::vector<std::string> worker_of(const std::vector<Plan>& plans) {
+  const std::vector<std::string> command = plans.empty() ? std::vector<std::string>() : plans.front().worker_command;
+  for (const Plan& plan : plans)
+    if (plan.worker_command != command)
+      throw Error(ErrorCode::kBadInput,
+                  fmt::format("'{}' and '{}' are carried out by different workers", plans.front().file, plan.file))
+          .hint("run them one after the other");
+  if (command.empty()) return {find_worker().native()};
+  if (command.front().find('/') != std::string::npos) return command;
+  std::vector<std::string> found = {"/usr/bin/env"};  // looks it up in PATH
+  found.insert(found.end(), command.begin(), command.end());
+  return found;
+}
+
 WorkerCatalog ask_catalog(const fs::path& worker) {
   constexpr std::chrono::seconds kLimit{60};  // it loads Torch, perhaps over a network
   const Answer answer = ask({{.command = {worker.native(), "--catalog"}, .limit = kLimit}}).front();
@@ -83,10 +98,10 @@ void require_data(const std::vector<Plan>& plans) {
 
 DispatchResult dispatch(const std::vector<Plan>& plans, const Globals& globals, const DispatchOptions& options,
                         RunObserver& observer) {
-  const fs::path worker = find_worker();
+  const std::vector<std::string> worker = worker_of(plans);
   const bool all = options.only.empty();
   const auto has_work = [](const Plan& plan) { return !plan.features.empty(); };
-  if (all && std::any_of(plans.begin(), plans.end(), has_work)) require_worker_can(ask_catalog(worker), plans);
+  if (all && std::any_of(plans.begin(), plans.end(), has_work)) require_worker_can(ask_catalog(worker.front()), plans);
   const Workspace workspace{fs::absolute(globals.workspace).lexically_normal()};  // workers may start elsewhere
   const CoordinatorLock lock = CoordinatorLock::acquire(workspace);
   Database database = Database::open_for_writing(globals.database_path());

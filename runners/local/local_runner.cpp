@@ -41,8 +41,10 @@ int LocalRunner::free_slots() const {
 void LocalRunner::start(std::string_view token, const Task& task) {
   const Launch launch = read_launch(task.folder);
   const std::string threads = std::to_string(launch.threads);
-  ProcessRequest request{.program = worker_,
-                         .arguments = {"run", task.folder.native(), "--token", std::string(token)},
+  std::vector<std::string> arguments(worker_.begin() + 1, worker_.end());
+  arguments.insert(arguments.end(), {"run", task.folder.native(), "--token", std::string(token)});
+  ProcessRequest request{.program = worker_.front(),
+                         .arguments = std::move(arguments),
                          .output = early_log(workspace_, token, task.job),
                          .environment = {{"OMP_NUM_THREADS", threads}, {"MKL_NUM_THREADS", threads}}};
   running_.emplace(task.job, Running{.process = Process::start(request), .attempt = {}, .slots = task.slots});

@@ -16,8 +16,8 @@ namespace mestre {
 
 class LocalRunner final : public Runner {
  public:
-  /// `worker` is the program to start; its early messages go to submissions/<token>/.
-  LocalRunner(Workspace workspace, fs::path worker, int slots)
+  /// `worker` is the program to start, with its first arguments; its early messages go to submissions/<token>/.
+  LocalRunner(Workspace workspace, std::vector<std::string> worker, int slots)
       : workspace_(std::move(workspace)), worker_(std::move(worker)), slots_(slots) {}
 
   [[nodiscard]] std::string_view name() const override { return "local"; }
@@ -39,7 +39,7 @@ class LocalRunner final : public Runner {
   bool poll_descriptors(std::chrono::milliseconds patience);
 
   Workspace workspace_;
-  fs::path worker_;
+  std::vector<std::string> worker_;
   int slots_;
   std::unordered_map<std::string, Running> running_;
 };

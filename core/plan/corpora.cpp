@@ -1,0 +1,115 @@
+#include "core/plan/corpora.h"
+
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "core/base/error.h"
+#include "core/spec/job.h"
+#include "core/tasks/task.h"
+
+namespace mestre {
+namespace {
+
+constexpr std::int64_t kAssumedTokens = 10'000'000;  // of a corpus that is not there
+constexpr std::int64_t kWithoutEnd = std::numeric_limits<std::int64_t>::max() / 4;
+
+PlannedCorpus stand_in(const std::string& path, Position place) {
+  PlannedCorpus corpus{.path = path, .tokens = kAssumedTokens, .place = place, .missing = true};
+  corpus.identity.digest = "missing:" + path;
+  corpus.identity.tokenizer = "unknown";
+  corpus.identity.tokenizer_version = 0;
+  corpus.json = canonical_json(corpus.identity);
+  return corpus;
+}
+
+std::vector<std::string> tasks_that_give_text() {
+  std::vector<std::string> names;
+  for (const TaskType& type : task_types())
+    if (type.gives_text) names.emplace_back(type.name);
+  return names;
+}
+
+}  // namespace
+
+bool stays_below(const std::string& path) {
+  if (path.empty() || path.find('\0') != std::string::npos || fs::path(path).is_absolute()) return false;
+  const fs::path normal = fs::path(path).lexically_normal();
+  return !normal.empty() && *normal.begin() != ".." && normal != ".";
+}
+
+PlannedCorpus tokenizer_of(const PlannedCorpus& corpus) {
+  PlannedCorpus bare = corpus;
+  // What is missing stays in the identity, so that it remains provisional.
+  if (!corpus.missing) bare.identity.digest.clear();
+  bare.identity.task.clear();
+  bare.json = canonical_json(bare.identity);
+  bare.tokens = kWithoutEnd;
+  return bare;
+}
+
+std::optional<PlannedCorpus> Corpora::find(const std::string& path, const std::string& pin, Position place,
+                                           Position pin_place) {
+  if (!stays_below(path)) {
+    diagnostics_.error(place, fmt::format("'{}' is outside the data folder", escaped(path)),
+                       {"expected a path below it, such as \"torch-headers/train.manifest\"",
+                        fmt::format("the data folder is '{}'; --data names another", context_.data_root)});
+    return std::nullopt;
+  }
+  const Found& found = manifest(path, place);
+  if (found.missing) return stand_in(path, place);
+  if (!found.manifest) return std::nullopt;
+  const DataIdentity& identity = found.manifest->identity;
+  if (!pin.empty() && pin != identity.digest) {
+    diagnostics_.error(pin_place, fmt::format("'{}' is not the pinned data", escaped(path)),
+                       {fmt::format("expected the digest {}, found {}", escaped(pin), identity.digest),
+                        "prepare the data again from the same text, or pin what is there"});
+    return std::nullopt;
+  }
+  return PlannedCorpus{.path = path,
+                       .identity = identity,
+                       .tokens = found.manifest->tokens,
+                       .json = canonical_json(identity),
+                       .place = place};
+}
+
+std::optional<PlannedCorpus> Corpora::made_by(const std::string& task, const PlannedCorpus& like, Position place) {
+  const TaskType* type = find_task_type(task);
+  if (type == nullptr || !type->gives_text) {
+    diagnostics_.error(place,
+                       type == nullptr ? fmt::format("unknown task '{}'", escaped(task))
+                                       : fmt::format("task '{}' makes no text to read", escaped(task)),
+                       {expected_one_of(task, tasks_that_give_text())});
+    return std::nullopt;
+  }
+  PlannedCorpus made = tokenizer_of(like);
+  made.identity.task = type->name;
+  made.identity.task_version = type->make()->version();
+  made.json = canonical_json(made.identity);
+  made.place = place;
+  return made;
+}
+
+const Corpora::Found& Corpora::manifest(const std::string& path, Position place) {
+  const auto [slot, is_new] = manifests_.try_emplace(path);
+  Found& found = slot->second;
+  if (!is_new) return found;
+  const fs::path whole = fs::path(context_.data_root) / path;
+  try {
+    found.manifest = read_manifest(whole);
+  } catch (const Error& problem) {
+    found.missing = problem.code() == ErrorCode::kNotFound;
+    if (!found.missing) {
+      diagnostics_.error(place, problem.message(), problem.hints());
+    } else {
+      const std::string name = fs::path(path).parent_path().generic_string();
+      add_missing({.path = path,
+                   .place = whole.lexically_normal().generic_string(),
+                   .remedy = fmt::format("mestre data prepare {} FILES-OR-FOLDERS --holdout 0.02",
+                                         name.empty() ? "NAME" : name)});
+    }
+  }
+  return found;
+}
+
+}  // namespace mestre
