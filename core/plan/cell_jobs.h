@@ -49,6 +49,7 @@ class CellJobs {
   // What options may take over from the training (TaskOptions::resolve): sequence length, sequences a step.
   using TrainShape = std::pair<std::int64_t, std::int64_t>;
 
+  static void add_once(std::vector<std::size_t>& jobs, std::size_t job);
   std::pair<std::size_t, bool> find_or_add(std::string spec);
   PlannedJob& describe(std::size_t job, const char* kind, const std::string& name, const CellParts& parts);
   std::size_t add_training(const CellParts& parts, const std::string& name, std::size_t from);
