@@ -43,10 +43,10 @@ std::vector<Described> describe_mixers() {
   return all;
 }
 
-std::vector<Described> describe_tasks() {
+std::vector<Described> describe_tasks(TaskKind kind) {
   std::vector<Described> all;
   for (const TaskType& type : task_types())
-    all.push_back({std::string(type.name), std::string(type.doc), OptionSchema(*type.make())});
+    if (type.kind == kind) all.push_back({std::string(type.name), std::string(type.doc), OptionSchema(*type.make())});
   return all;
 }
 
@@ -183,9 +183,10 @@ int show_commands(const CLI::App& app, bool json) {
 int run(const Arguments& arguments, const CLI::App& app) {
   if (arguments.kind == "models") return show_models(arguments);
   if (arguments.kind == "commands") return show_commands(app, arguments.json);
-  const std::vector<Described> all = arguments.kind == "mixers"  ? describe_mixers()
-                                     : arguments.kind == "tasks" ? describe_tasks()
-                                                                 : describe_sections();
+  const std::vector<Described> all = arguments.kind == "mixers"         ? describe_mixers()
+                                     : arguments.kind == "tasks"        ? describe_tasks(TaskKind::kEvaluation)
+                                     : arguments.kind == "measurements" ? describe_tasks(TaskKind::kMeasurement)
+                                                                        : describe_sections();
   if (arguments.json) {
     print_described_json(all);
   } else {
@@ -200,9 +201,9 @@ void register_catalog(CLI::App& app, const Globals&, Action& chosen) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command =
       app.add_subcommand("catalog", "what a sweep can be made of: options with types, defaults and ranges");
-  command->add_option("KIND", arguments->kind, "models, mixers, tasks, sections or commands")
+  command->add_option("KIND", arguments->kind, "models, mixers, tasks, measurements, sections or commands")
       ->required()
-      ->check(CLI::IsMember({"models", "mixers", "tasks", "sections", "commands"}));
+      ->check(CLI::IsMember({"models", "mixers", "tasks", "measurements", "sections", "commands"}));
   command->add_option("--models", arguments->models, "folder of model files")->capture_default_str();
   command
       ->add_option("--length", arguments->length,
