@@ -23,7 +23,7 @@ class LocalRunnerTest : public testing::Test {
   Task task_{.job = std::string(32, 'a'), .folder = workspace_.job(std::string(32, 'a'))};
   fs::path attempt_ = attempt_folder(task_.folder, 1);
   std::optional<FileLock> lock_;
-  LocalRunner runner_{workspace_, "/nonexistent", 2};
+  LocalRunner runner_{workspace_, {"/nonexistent"}, 2};
 };
 
 TEST_F(LocalRunnerTest, WatchesTheLockOfAWorkerThatSaysNothingOfItself) {
