@@ -51,15 +51,22 @@ std::string not_finite(double number) {
   return std::isnan(number) ? "nan" : number > 0 ? "inf" : "-inf";
 }
 
+/// "4.129e-06": as many of the kDigits as it takes.
+std::string with_exponent(double rounded) {
+  std::string text;
+  for (int decimals = 0; decimals < kDigits; ++decimals) {
+    text = fmt::format("{:.{}e}", rounded, decimals);
+    if (std::strtod(text.c_str(), nullptr) == rounded) break;
+  }
+  return text;
+}
+
 /// `decimals` at most, and not more than kDigits allow.
 std::string fixed(double number, int decimals) {
   if (!std::isfinite(number)) return not_finite(number);
   if (number == 0) return "0";
   const Rounded rounded = rounded_to_digits(number, kDigits);
-  if (std::abs(rounded.value) >= 1e15 || std::abs(rounded.value) < 1e-4) {
-    const std::string text = shortest(rounded.value);
-    return text.find('e') != std::string::npos ? text : fmt::format("{:e}", rounded.value);
-  }
+  if (std::abs(rounded.value) >= 1e15 || std::abs(rounded.value) < 1e-4) return with_exponent(rounded.value);
   return with_separators(fmt::format("{:.{}f}", rounded.value, std::clamp(rounded.decimals, 0, decimals)));
 }
 

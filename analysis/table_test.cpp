@@ -56,6 +56,9 @@ TEST(TableText, NumbersHaveFourDigitsAndThousandsSeparated) {
   EXPECT_EQ(shown(-0.5), "-0.5");
   EXPECT_EQ(shown(0.0), "0");
   EXPECT_EQ(shown(6e-7), "6e-07");
+  EXPECT_EQ(shown(4.1291e-6), "4.129e-06");
+  EXPECT_EQ(shown(-2.5e-5), "-2.5e-05");
+  EXPECT_EQ(shown(1.23456e17), "1.235e+17");
   EXPECT_EQ(shown(std::numeric_limits<double>::infinity()), "inf");
 }
 
