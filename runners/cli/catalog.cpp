@@ -1,7 +1,6 @@
 // mestre catalog: what a sweep can be made of, from the descriptions that the options give of themselves.
 
 #include <cmath>
-#include <cstdio>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -18,6 +17,7 @@
 #include "core/spec/train.h"
 #include "core/tasks/task.h"
 #include "runners/cli/command.h"
+#include "runners/cli/output.h"
 
 namespace mestre {
 namespace {
@@ -99,7 +99,7 @@ void print_described_json(const std::vector<Described>& all) {
     object.text("name", one.name).text("doc", one.doc).raw("options", options + "]");
     out += (out.size() > 1 ? ",\n " : "\n ") + object.str();
   }
-  fmt::print("{}\n]\n", out);
+  print_out("{}\n]\n", out);
 }
 
 void print_described(const std::vector<Described>& all) {
@@ -113,7 +113,7 @@ void print_described(const std::vector<Described>& all) {
     for (const OptionField& field : one.schema.fields())
       table.add({field.field.name, field.type(), field.field.required ? std::string("required") : field.default_json(),
                  field.range(), field.field.doc});
-    fmt::print("{}{}: {}\n{}", separator, one.name, one.doc, to_text(table, 140));
+    print_out("{}{}: {}\n{}", separator, one.name, one.doc, to_text(table, 140));
     separator = "\n";
   }
 }
@@ -151,7 +151,7 @@ int show_models(const Arguments& arguments) {
   Diagnostics diagnostics;
   const std::vector<CatalogModel> models = read_models(arguments, diagnostics);
   if (diagnostics.has_errors()) {
-    std::fputs(diagnostics.render().c_str(), stderr);
+    put_note(diagnostics.render());
     return kExitBadInput;
   }
   Table table{
@@ -168,7 +168,7 @@ int show_models(const Arguments& arguments) {
     table.add({model.name, model.spec.parameters(), model.spec.parameters_without_embeddings(), forward, 3 * forward,
                model.length});
   }
-  std::fputs((arguments.json ? to_json(table) : to_text(table)).c_str(), stdout);
+  put_out(arguments.json ? to_json(table) : to_text(table));
   return kExitOk;
 }
 
@@ -176,7 +176,7 @@ int show_commands(const CLI::App& app, bool json) {
   Table table{.columns = {{.title = "command", .key = "name"}, {.title = "what it does", .key = "doc"}}};
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
     table.add({command->get_name(), command->get_description()});
-  std::fputs((json ? to_json(table) : to_text(table)).c_str(), stdout);
+  put_out(json ? to_json(table) : to_text(table));
   return kExitOk;
 }
 

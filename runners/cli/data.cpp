@@ -19,6 +19,7 @@
 #include "core/data/prepare.h"
 #include "core/data/tokenizer.h"
 #include "runners/cli/command.h"
+#include "runners/cli/output.h"
 
 namespace mestre {
 namespace {
@@ -43,11 +44,11 @@ class ProgressLine {
     if (!is_terminal_ || now - shown_ < std::chrono::milliseconds(100)) return;
     shown_ = now;
     const double share = total > 0 ? 100.0 * static_cast<double>(done) / static_cast<double>(total) : 100;
-    fmt::print(stderr, "\rpacking {:3.0f} % of {} ", share, short_bytes(static_cast<double>(total)));
+    print_note("\rpacking {:3.0f} % of {} ", share, short_bytes(static_cast<double>(total)));
     std::fflush(stderr);
   }
   ~ProgressLine() {
-    if (shown_.time_since_epoch().count() > 0) std::fputs("\r\x1b[K", stderr);
+    if (shown_.time_since_epoch().count() > 0) put_note("\r\x1b[K");
   }
   ProgressLine() = default;
   ProgressLine(const ProgressLine&) = delete;
@@ -81,30 +82,29 @@ std::string report_json(const PrepareArguments& arguments, const PrepareReport& 
 
 void print_report(const PrepareArguments& arguments, const PrepareReport& report) {
   const std::int64_t documents = report.train.documents + (report.validation ? report.validation->documents : 0);
-  fmt::print("{}: {} {} documents, {}, as {}\n", arguments.options.name,
-             report.up_to_date ? "up to date, with" : "packed", with_thousands(documents),
-             short_bytes(static_cast<double>(report.source_bytes)), arguments.options.tokenizer);
+  print_out("{}: {} {} documents, {}, as {}\n", arguments.options.name,
+            report.up_to_date ? "up to date, with" : "packed", with_thousands(documents),
+            short_bytes(static_cast<double>(report.source_bytes)), arguments.options.tokenizer);
   Table table{.columns = {{.title = "split"}, {.title = "documents"}, {.title = "tokens"}, {.title = "digest"}}};
   table.add({"train", report.train.documents, report.train.tokens, report.train.identity.digest});
   if (report.validation)
     table.add(
         {"validation", report.validation->documents, report.validation->tokens, report.validation->identity.digest});
-  std::fputs(to_text(table).c_str(), stdout);
+  put_out(to_text(table));
   if (report.up_to_date) return;
-  fmt::print("in a sweep file:\n   [data]\n   train = \"{}\"\n", manifest_path(arguments, "train"));
-  if (report.validation) fmt::print("   validation = \"{}\"\n", manifest_path(arguments, "validation"));
+  print_out("in a sweep file:\n   [data]\n   train = \"{}\"\n", manifest_path(arguments, "train"));
+  if (report.validation) print_out("   validation = \"{}\"\n", manifest_path(arguments, "validation"));
 }
 
 void print_warnings(const PrepareReport& report) {
-  if (report.empty > 0) fmt::print(stderr, "{} empty files were left out\n", with_thousands(report.empty));
+  if (report.empty > 0) print_note("{} empty files were left out\n", with_thousands(report.empty));
   if (report.with_nul > 0)
-    fmt::print(stderr, "{} documents hold a zero byte, so are hardly text; --include leaves them out\n",
+    print_note("{} documents hold a zero byte, so are hardly text; --include leaves them out\n",
                with_thousands(report.with_nul));
   if (report.unreadable == 0) return;
-  fmt::print(stderr, "warning: {} files or folders could not be read and were left out{}\n",
-             with_thousands(report.unreadable), report.skipped.empty() ? "" : ", such as");
-  for (const SkippedSource& source : report.skipped)
-    fmt::print(stderr, "   '{}': {}\n", escaped(source.path), source.reason);
+  print_note("warning: {} files or folders could not be read and were left out{}\n", with_thousands(report.unreadable),
+             report.skipped.empty() ? "" : ", such as");
+  for (const SkippedSource& source : report.skipped) print_note("   '{}': {}\n", escaped(source.path), source.reason);
 }
 
 int run_prepare(PrepareArguments& arguments, const Globals& globals) {
@@ -116,7 +116,7 @@ int run_prepare(PrepareArguments& arguments, const Globals& globals) {
   }
   print_warnings(report);
   if (arguments.json)
-    fmt::print("{}\n", report_json(arguments, report));
+    print_out("{}\n", report_json(arguments, report));
   else
     print_report(arguments, report);
   return kExitOk;
@@ -141,22 +141,22 @@ std::string excerpt(const PackedCorpus& corpus, std::int64_t count) {
 void print_excerpt(std::string_view text) {
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
-    fmt::print("   | {}\n", escaped(line));
+    print_out("   | {}\n", escaped(line));
     text.remove_prefix(std::min(text.size(), line.size() + 1));
   }
 }
 
 void print_facts(const fs::path& path, const PackedCorpus& corpus, bool verified) {
   const Manifest& manifest = corpus.manifest();
-  fmt::print("{}\n", escaped(path.native()));
-  fmt::print("   tokens     {}\n   documents  {}\n", with_thousands(manifest.tokens),
-             with_thousands(manifest.documents));
-  fmt::print("   tokenizer  {}, version {}, vocabulary {}\n", escaped(manifest.identity.tokenizer),
-             manifest.identity.tokenizer_version, with_thousands(manifest.identity.vocabulary));
-  fmt::print("   digest     {}{}\n", manifest.identity.digest,
-             verified ? ", verified" : " (not compared with the data; --verify does)");
+  print_out("{}\n", escaped(path.native()));
+  print_out("   tokens     {}\n   documents  {}\n", with_thousands(manifest.tokens),
+            with_thousands(manifest.documents));
+  print_out("   tokenizer  {}, version {}, vocabulary {}\n", escaped(manifest.identity.tokenizer),
+            manifest.identity.tokenizer_version, with_thousands(manifest.identity.vocabulary));
+  print_out("   digest     {}{}\n", manifest.identity.digest,
+            verified ? ", verified" : " (not compared with the data; --verify does)");
   for (const PackedFile& file : manifest.files)
-    fmt::print("   file       {}, {}\n", escaped(file.path), short_bytes(static_cast<double>(file.bytes)));
+    print_out("   file       {}, {}\n", escaped(file.path), short_bytes(static_cast<double>(file.bytes)));
 }
 
 int run_inspect(const InspectArguments& arguments, const Globals& globals) {
@@ -169,7 +169,7 @@ int run_inspect(const InspectArguments& arguments, const Globals& globals) {
         .text("path", path.native())
         .boolean("verified", arguments.verify);
     if (arguments.head > 0) object.text("head", excerpt(corpus, arguments.head));
-    fmt::print("{}\n", object.str());
+    print_out("{}\n", object.str());
     return kExitOk;
   }
   print_facts(path, corpus, arguments.verify);

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <memory>
 
@@ -20,6 +19,7 @@
 #include "core/base/options.h"
 #include "core/base/units.h"
 #include "runners/cli/command.h"
+#include "runners/cli/output.h"
 #include "runners/cli/probe.h"
 #include "runners/cli/worker_catalog.h"
 #include "runners/local/local_runner.h"
@@ -240,12 +240,12 @@ std::string checks_json(const std::vector<Check>& checks, bool works) {
 void print_checks(const std::vector<Check>& checks, bool works) {
   Table table{.columns = {{.title = "check"}, {.title = "state"}, {.title = "found", .align = Align::kLeft}}};
   for (const Check& check : checks) table.add({check.name, name_of(check.state), check.found});
-  std::fputs(to_text(table).c_str(), stdout);
+  put_out(to_text(table));
   for (const State state : {State::kBroken, State::kMissing})
     for (const Check& check : checks)
-      if (check.state == state) fmt::print("{} {}: {}\n", check.name, name_of(state), check.remedy);
-  fmt::print("{}\n", works ? "sweeps run here, on the local CPU at least"
-                           : "sweeps cannot run here until what is broken is mended");
+      if (check.state == state) print_out("{} {}: {}\n", check.name, name_of(state), check.remedy);
+  print_out("{}\n", works ? "sweeps run here, on the local CPU at least"
+                          : "sweeps cannot run here until what is broken is mended");
 }
 
 int doctor(const Globals& globals, bool json) {
@@ -253,7 +253,7 @@ int doctor(const Globals& globals, bool json) {
   const bool works =
       std::none_of(checks.begin(), checks.end(), [](const Check& check) { return check.state == State::kBroken; });
   if (json)
-    fmt::print("{}\n", checks_json(checks, works));
+    print_out("{}\n", checks_json(checks, works));
   else
     print_checks(checks, works);
   return works ? kExitOk : kExitEnvironment;

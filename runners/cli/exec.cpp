@@ -1,7 +1,6 @@
 // mestre exec: one cell in the foreground, for debugging.
 
 #include <algorithm>
-#include <cstdio>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +10,7 @@
 #include "core/base/units.h"
 #include "core/journal/attempt.h"
 #include "runners/cli/dispatch.h"
+#include "runners/cli/output.h"
 
 namespace mestre {
 namespace {
@@ -31,14 +31,14 @@ class LogFollower final : public RunObserver {
   }
   void job_ended(const JobEnd& end) override {
     copy();
-    if (!end.done) fmt::print(stderr, "failed: {}\n", end.reason);
+    if (!end.done) print_note("failed: {}\n", end.reason);
   }
-  void problem(std::string_view message) override { fmt::print(stderr, "warning: {}\n", message); }
+  void problem(std::string_view message) override { print_note("warning: {}\n", message); }
   void tick(const RunSnapshot&) override { copy(); }
 
  private:
   void follow(std::string_view name, const fs::path& folder, std::size_t attempts_before) {
-    fmt::print(stderr, "--- {} in {}\n", name, folder.native());
+    print_note("--- {} in {}\n", name, folder.native());
     folder_ = folder;
     attempts_before_ = attempts_before;
     shown_ = 0;
@@ -49,8 +49,8 @@ class LogFollower final : public RunObserver {
     if (attempts.size() <= attempts_before_) return;
     const auto text = read_file_if_exists(attempt_folder(folder_, attempts.back()) / "log.txt");
     if (!text || text->size() <= shown_) return;
-    std::fwrite(text->data() + shown_, 1, text->size() - shown_, stdout);
-    std::fflush(stdout);
+    put_out(std::string_view(*text).substr(shown_));
+    flush_out();
     shown_ = text->size();
   }
 
@@ -87,7 +87,7 @@ int exec(const Arguments& arguments, const Globals& globals) {
   const DispatchOptions options{.slots = 1, .retry_failed = true, .only = jobs_of_cell(plans->front(), arguments.cell)};
   const DispatchResult result = dispatch(*plans, globals, options, follower);
   if (result.interrupted) return kExitInterrupted;
-  if (result.started == 0 && result.all_done) fmt::print(stderr, "nothing to run: the cell is done\n");
+  if (result.started == 0 && result.all_done) print_note("nothing to run: the cell is done\n");
   return result.all_done ? kExitOk : kExitJobFailed;
 }
 

@@ -1,8 +1,8 @@
 // mestre: plans, dispatches, ingests, queries, reports. No Torch, so that it starts in milliseconds on a login node.
 
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
+#include <sstream>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -10,6 +10,7 @@
 #include "core/base/build_info.h"
 #include "core/base/error.h"
 #include "runners/cli/commands.h"
+#include "runners/cli/output.h"
 
 namespace mestre {
 namespace {
@@ -38,12 +39,23 @@ int run_program(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {
-    return app.exit(asked);  // --help, --version
+    std::ostringstream text;  // of --help, --version
+    app.exit(asked, text, text);
+    put_out(text.str());
+    return kExitOk;
   } catch (const CLI::ParseError& mistake) {
-    app.exit(mistake, std::cerr, std::cerr);
+    std::ostringstream text;
+    app.exit(mistake, text, text);
+    put_note(text.str());
     return kExitBadInput;
   }
   return chosen();
+}
+
+int run(int argc, char** argv) {
+  const int status = run_program(argc, argv);
+  flush_out();
+  return status;
 }
 
 }  // namespace
@@ -51,19 +63,18 @@ int run_program(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a closed pager is a failed write, not a death in the middle of a commit
+  mestre::keep_standard_streams();
   try {
-    return mestre::run_program(argc, argv);
+    return mestre::run(argc, argv);
   } catch (const mestre::Error& error) {
-    std::fputs(mestre::render(error).c_str(), stderr);
+    mestre::put_note(mestre::render(error));
     return mestre::exit_status_of(error.code());
   } catch (const std::bad_alloc&) {
-    std::fputs("error: out of memory\n", stderr);
+    mestre::put_note("error: out of memory\n");
     return mestre::kExitEnvironment;
   } catch (const std::exception& bug) {
-    std::fputs(fmt::format("error: {}\n   this is a bug of mestre; please report it with the command that you gave\n",
-                           bug.what())
-                   .c_str(),
-               stderr);
+    mestre::print_note("error: {}\n   this is a bug of mestre; please report it with the command that you gave\n",
+                       bug.what());
     return mestre::kExitBug;
   }
 }

@@ -1,7 +1,6 @@
 // mestre plan: expands, checks and prices sweeps, and shows what would run.
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 #include <memory>
 
@@ -12,6 +11,7 @@
 #include "core/base/error.h"
 #include "core/base/units.h"
 #include "runners/cli/dispatch.h"
+#include "runners/cli/output.h"
 #include "runners/cli/plan_context.h"
 #include "runners/local/local_runner.h"
 
@@ -149,19 +149,19 @@ std::string total_line(const Plan& plan, int slots, const PlanContext& context) 
 
 void show_missing(const Plan& plan) {
   for (const MissingData& missing : plan.missing)
-    fmt::print("no data at '{}'\n   prepare them: {}\n", missing.place, missing.remedy);
+    print_out("no data at '{}'\n   prepare them: {}\n", missing.place, missing.remedy);
   if (!plan.missing.empty())
-    fmt::print(
+    print_out(
         "   until then the ids of the jobs that read them are provisional, and 'mestre run' refuses the sweep;\n"
         "   --data FOLDER looks elsewhere\n");
 }
 
 void show_plan(const Plan& plan, int slots, const PlanContext& context) {
-  fmt::print("{}\n", headline(plan));
-  if (!plan.question.empty()) fmt::print("{}\n", plan.question);
-  fmt::print("\n{}\n", to_text(groups_table(plan)));
-  fmt::print("{}\n", total_line(plan, slots, context));
-  for (const auto& [digest, path] : plan.data) fmt::print("data: {} {}\n", path, digest);
+  print_out("{}\n", headline(plan));
+  if (!plan.question.empty()) print_out("{}\n", plan.question);
+  print_out("\n{}\n", to_text(groups_table(plan)));
+  print_out("{}\n", total_line(plan, slots, context));
+  for (const auto& [digest, path] : plan.data) print_out("data: {} {}\n", path, digest);
   show_missing(plan);
 }
 
@@ -172,7 +172,7 @@ void show_cells(const Plan& plan) {
       const PlannedJob& job = plan.jobs[index];
       table.add({cell.name, job.name, job.id, job.finished ? "done" : "to run"});
     }
-  fmt::print("{}\n\n{}", headline(plan), to_text(table, 160));
+  print_out("{}\n\n{}", headline(plan), to_text(table, 160));
 }
 
 int run(const Arguments& arguments, const Globals& globals) {
@@ -181,19 +181,19 @@ int run(const Arguments& arguments, const Globals& globals) {
   const PlanContext assumptions;
   const int slots = arguments.slots > 0 ? arguments.slots : usable_cores();
   const bool several = plans->size() > 1;
-  if (arguments.json && several) fmt::print("[\n");
+  if (arguments.json && several) print_out("[\n");
   for (std::size_t i = 0; i < plans->size(); ++i) {
     const Plan& plan = (*plans)[i];
-    if (i > 0) fmt::print("{}\n", arguments.json ? "," : "");
+    if (i > 0) print_out("{}\n", arguments.json ? "," : "");
     if (arguments.json) {
-      std::fputs(plan_json(plan).c_str(), stdout);
+      put_out(plan_json(plan));
     } else if (arguments.cells) {
       show_cells(plan);
     } else {
       show_plan(plan, slots, assumptions);
     }
   }
-  if (arguments.json && several) fmt::print("]\n");
+  if (arguments.json && several) print_out("]\n");
   return kExitOk;
 }
 

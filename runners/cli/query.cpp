@@ -5,9 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <memory>
 
@@ -18,6 +16,8 @@
 #include "analysis/table.h"
 #include "core/base/diagnostics.h"
 #include "core/base/error.h"
+#include "runners/cli/output.h"
+#include "store/ledger.h"
 #include "runners/cli/command.h"
 
 namespace mestre {
@@ -71,13 +71,16 @@ Question question_of(const Arguments& arguments, Database& database) {
   if (arguments.sql.empty() == arguments.sweep.empty())
     throw Error(ErrorCode::kBadInput, arguments.sql.empty() ? "nothing is asked" : "both SQL and --sweep are given")
         .hint("expected either a SELECT or --sweep NAME; mestre query --help shows examples");
-  if (!arguments.sql.empty()) {
-    if (!arguments.metric.empty() || !arguments.curve.empty())
-      throw Error(ErrorCode::kBadInput, "--metric and --curve go with --sweep, not with SQL");
-    return {arguments.sql, {}};
-  }
-  const std::string sweep = resolve_sweep(database, arguments.sweep);
-  if (!arguments.curve.empty())
+  if (!arguments.sql.empty() && (!arguments.metric.empty() || !arguments.curve.empty()))
+    throw Error(ErrorCode::kBadInput, "--metric and --curve go with --sweep, not with SQL");
+}
+
+/// The flags as SQL.
+Question question_of(const Arguments& arguments, Database& database) {
+  if (!arguments.sql.empty()) return {arguments.sql, {}};
+  const std::string sweep = Ledger(database).resolve_sweep(arguments.sweep);
+  if (!arguments.curve.empty()) {
+    require_curve(database, sweep, arguments.curve);
     return {
         "SELECT run_jobs.cell, curves.step, curves.value FROM run_jobs JOIN runs USING (sweep, cell) JOIN curves ON "
         "curves.job = run_jobs.job "
@@ -113,13 +116,12 @@ std::vector<Cell> cells_of(std::span<const SqlValue> row) {
   return cells;
 }
 
-/// Whoever read the output has seen enough, as 'head' does.
+/// Ends a query whose reader has seen enough, as 'head' does.
 struct ReaderLeft {};
 
-void put(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size()) return;
-  if (errno == EPIPE) throw ReaderLeft();
-  throw system_error(errno, "write to", "standard output");
+void put(std::string_view text) {
+  put_out(text);
+  if (reader_left()) throw ReaderLeft();
 }
 
 /// On a terminal long texts are cut to fit; what reads a pipe gets them whole.
@@ -201,8 +203,8 @@ int query(const Arguments& arguments, const Globals& globals) {
   const Question question = question_of(arguments, database);
   try {
     const QueryOutcome outcome = answer(database, question, format, limits_of(arguments, format));
-    std::fflush(stdout);
-    if (outcome.truncated) fmt::print(stderr, "cut after {} rows; --limit N shows more, --limit 0 all\n", outcome.rows);
+    flush_out();
+    if (outcome.truncated) print_note("cut after {} rows; --limit N shows more, --limit 0 all\n", outcome.rows);
   } catch (const ReaderLeft&) {
   }
   return kExitOk;

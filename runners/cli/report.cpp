@@ -2,7 +2,6 @@
 
 #include "analysis/report.h"
 
-#include <cstdio>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/options.h"
 #include "runners/cli/command.h"
+#include "runners/cli/output.h"
 #include "runners/cli/report_output.h"
 
 namespace mestre {
@@ -44,7 +44,7 @@ std::string json_of(const Report& report, const SweepResults& results) {
 }
 
 void warn_of(const Report& report) {
-  for (const std::string& problem : report.problems) fmt::print(stderr, "warning: {}\n", problem);
+  for (const std::string& problem : report.problems) print_note("warning: {}\n", problem);
 }
 
 int report(const Arguments& arguments, const Globals& globals) {
@@ -57,7 +57,7 @@ int report(const Arguments& arguments, const Globals& globals) {
   }
   const SweepResults results = read_sweep(database, sweep);
   const Report written = write_report(database, results, folder);
-  fmt::print("{}\n", json_of(written, results));
+  print_out("{}\n", json_of(written, results));
   warn_of(written);
   return kExitOk;
 }
@@ -67,7 +67,7 @@ int report(const Arguments& arguments, const Globals& globals) {
 void show_report(const std::string& sweep, const Globals& globals, const fs::path& folder) {
   Database database = Database::open_for_reading(globals.database_path());
   const Report written = write_report(database, read_sweep(database, sweep), folder);
-  fmt::print("{}\nreport: {}\n", to_text(written.main), written.markdown.native());
+  print_out("{}\nreport: {}\n", to_text(written.main), written.markdown.native());
   warn_of(written);
 }
 

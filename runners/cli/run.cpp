@@ -1,7 +1,6 @@
 // mestre run: plans, then runs what is missing.
 
 #include <chrono>
-#include <cstdio>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -10,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/units.h"
 #include "runners/cli/dispatch.h"
+#include "runners/cli/output.h"
 #include "runners/cli/progress_view.h"
 #include "runners/cli/report_output.h"
 #include "runners/local/local_runner.h"
@@ -53,21 +53,20 @@ void list_missing(const std::vector<Plan>& plans) {
     for (const PlannedCell& cell : plan.cells)
       for (const std::size_t index : cell.jobs)
         if (!plan.jobs[index].finished)
-          fmt::print("{}  {} {}\n", plan.jobs[index].id.substr(0, 8), cell.name, plan.jobs[index].name);
+          print_out("{}  {} {}\n", plan.jobs[index].id.substr(0, 8), cell.name, plan.jobs[index].name);
 }
 
 int conclude(const DispatchResult& result, const Counts& before, double seconds, const Arguments& arguments) {
   if (result.interrupted) {
-    fmt::print(stderr, "stopped; running jobs go on by themselves\n   to come back: mestre run{}\n",
-               files_as_typed(arguments));
+    print_note("stopped; running jobs go on by themselves\n   to come back: mestre run{}\n", files_as_typed(arguments));
     return kExitInterrupted;
   }
   if (!result.all_done) {
-    fmt::print(stderr, "some jobs failed; see 'mestre status', and 'mestre logs' for what they said\n");
+    print_note("some jobs failed; see 'mestre status', and 'mestre logs' for what they said\n");
     return kExitJobFailed;
   }
-  fmt::print(stderr, "{} cells done; {} attempts started in {}\n", with_thousands(before.cells),
-             with_thousands(result.started), short_duration(seconds));
+  print_note("{} cells done; {} attempts started in {}\n", with_thousands(before.cells), with_thousands(result.started),
+             short_duration(seconds));
   return kExitOk;
 }
 
@@ -78,8 +77,7 @@ int run(const Arguments& arguments, const Globals& globals) {
   const Counts counts = count(*plans);
   if (arguments.dry_run) {
     list_missing(*plans);
-    fmt::print(stderr, "{} of {} jobs would run\n", with_thousands(counts.jobs - counts.finished),
-               with_thousands(counts.jobs));
+    print_note("{} of {} jobs would run\n", with_thousands(counts.jobs - counts.finished), with_thousands(counts.jobs));
     return kExitOk;
   }
   int status = kExitOk;
@@ -91,7 +89,7 @@ int run(const Arguments& arguments, const Globals& globals) {
     const DispatchResult result = dispatch(*plans, globals, options, view);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     if (result.all_done && result.started == 0) {
-      fmt::print(stderr, "nothing to run: all {} cells are done ({} jobs)\n", with_thousands(counts.cells),
+      print_note("nothing to run: all {} cells are done ({} jobs)\n", with_thousands(counts.cells),
                  with_thousands(counts.jobs));
     } else {
       status = conclude(result, counts, seconds, arguments);
@@ -102,7 +100,7 @@ int run(const Arguments& arguments, const Globals& globals) {
     if (arguments.report) {
       show_report(plan.name, globals, globals.folders().reports() / plan.name);
     } else if (status == kExitOk) {
-      fmt::print(stderr, "   the table and the figures: mestre report {}\n", plan.name);
+      print_note("   the table and the figures: mestre report {}\n", plan.name);
     }
   }
   return status;

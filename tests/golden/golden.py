@@ -32,6 +32,7 @@ def run(case: Path, binaries: Path) -> dict[str, bytes]:
         shutil.copytree(case, folder, dirs_exist_ok=True, ignore=ignored)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MESTRE_")}
         environment |= {"PATH": f"{binaries}:{environment['PATH']}", "MESTRE_DATA": "data", "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
+        environment["MESTRE_SCHEMA"] = str(HERE.parents[1] / "store/schema.sql")
         script = (case / "cmd").read_text()
         done = subprocess.run(["sh", "-e", "-c", script], cwd=folder, env=environment, capture_output=True, timeout=60)
     return {"expected.out": done.stdout, "expected.err": done.stderr, "expected.code": f"{done.returncode}\n".encode()}
