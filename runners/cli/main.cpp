@@ -11,6 +11,7 @@
 #include "core/base/error.h"
 #include "runners/cli/commands.h"
 #include "runners/cli/output.h"
+#include "runners/cli/usage_error.h"
 
 namespace mestre {
 namespace {
@@ -44,10 +45,7 @@ int run_program(int argc, char** argv) {
     put_out(text.str());
     return kExitOk;
   } catch (const CLI::ParseError& mistake) {
-    std::ostringstream text;
-    app.exit(mistake, text, text);
-    put_note(text.str());
-    return kExitBadInput;
+    throw usage_error(mistake, app);
   }
   return chosen();
 }
