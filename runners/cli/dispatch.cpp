@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
+#include <map>
 #include <set>
 
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/spec/document.h"
+#include "runners/cli/output.h"
 #include "runners/cli/plan_context.h"
 #include "runners/cli/probe.h"
 #include "runners/cli/worker_catalog.h"
@@ -69,6 +71,32 @@ WorkerCatalog ask_catalog(const fs::path& worker) {
       .hint("'mestre doctor' looks into it; 'make build' builds it, $MESTRE_WORKER names another");
 }
 
+// Where the sweep says its name.
+Position place_of_name(const Plan& plan, Diagnostics& diagnostics) {
+  const int file = load_file(plan.file, plan.file, diagnostics);
+  const std::optional<TomlValue> root = parse_toml(file, diagnostics);
+  const TomlEntry* sweep = root ? root->find("sweep") : nullptr;
+  const TomlEntry* name = sweep != nullptr ? sweep->value.find("name") : nullptr;
+  return name != nullptr ? name->value.where : Position{.file = file};
+}
+
+// A sweep's name is that of its folder and of its rows in the store: the second would replace the first.
+void check_names(const std::vector<Plan>& plans, Diagnostics& diagnostics) {
+  std::map<std::string, const Plan*> first;
+  for (const Plan& plan : plans) {
+    const auto [other, is_new] = first.emplace(plan.name, &plan);
+    if (is_new) continue;
+    if (fs::equivalent(plan.file, other->second->file)) {
+      diagnostics.error({.file = diagnostics.add_file(plan.file, "")}, "the file is given twice", {"expected it once"});
+      continue;
+    }
+    diagnostics.add({.where = place_of_name(plan, diagnostics),
+                     .message = fmt::format("two sweeps are called '{}'", plan.name),
+                     .notes = {"expected names that differ: results are kept under them"},
+                     .also = {place_of_name(*other->second, diagnostics)}});
+  }
+}
+
 }  // namespace
 
 std::optional<std::vector<Plan>> plan_files(const std::vector<std::string>& files, const Globals& globals) {
@@ -77,7 +105,8 @@ std::optional<std::vector<Plan>> plan_files(const std::vector<std::string>& file
   std::vector<Plan> plans;
   for (const std::string& file : files)
     if (std::optional<Plan> plan = plan_sweep(file, context, diagnostics)) plans.push_back(std::move(*plan));
-  std::fputs(diagnostics.render().c_str(), stderr);
+  check_names(plans, diagnostics);
+  put_note(diagnostics.render());
   if (diagnostics.has_errors() || plans.size() != files.size()) return std::nullopt;
   return plans;
 }
