@@ -206,10 +206,10 @@ TEST_F(ReportTest, AnUnknownSweepNamesTheKnownOnes) {
 }
 
 TEST_F(ReportTest, ASweepIsFoundByNameOrFile) {
-  EXPECT_EQ(resolve_sweep(database_, "miniature"), "miniature");
-  EXPECT_EQ(resolve_sweep(database_, "experiments/miniature.toml"), "miniature");
-  EXPECT_EQ(resolve_sweep(database_, fs::absolute("experiments/../experiments/miniature.toml")), "miniature");
-  EXPECT_THROW((void)resolve_sweep(database_, "other.toml"), Error);
+  EXPECT_EQ(Ledger(database_).resolve_sweep("miniature"), "miniature");
+  EXPECT_EQ(Ledger(database_).resolve_sweep("experiments/miniature.toml"), "miniature");
+  EXPECT_EQ(Ledger(database_).resolve_sweep(fs::absolute("experiments/../experiments/miniature.toml")), "miniature");
+  EXPECT_THROW((void)Ledger(database_).resolve_sweep("other.toml"), Error);
 }
 
 TEST_F(ReportTest, LossCurvesAreMeansOverSeedsAndThinned) {

@@ -8,8 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "core/base/diagnostics.h"
-#include "core/base/error.h"
+#include "store/ledger.h"
 #include "store/query.h"
 
 namespace mestre {
@@ -48,16 +47,6 @@ QueryTable ask(Database& database, std::string_view sql, const std::string& swee
   return query_table(database, sql, parameters, {.rows = std::numeric_limits<std::int64_t>::max()});
 }
 
-Error unknown_sweep(Database& database, const std::string& asked) {
-  std::vector<std::string> names;
-  for (const auto& row : query_table(database, "SELECT sweep FROM sweeps ORDER BY recorded_at DESC", {}).rows)
-    names.push_back(text_of(row[0]));
-  Error error(ErrorCode::kNotFound,
-              fmt::format("the store '{}' has no sweep '{}'", database.path().native(), escaped(asked)));
-  if (names.empty()) return std::move(error).hint("it has none yet: run one with 'mestre run FILE'");
-  return std::move(error).hint(expected_one_of(asked, names));
-}
-
 struct Head {
   json axes;
   json baseline;
@@ -66,7 +55,6 @@ struct Head {
 Head read_head(Database& database, SweepResults& results) {
   const QueryTable table =
       ask(database, "SELECT question, file, axes, baseline FROM sweeps WHERE sweep = ?1", results.name);
-  if (table.rows.empty()) throw unknown_sweep(database, results.name);
   const auto& row = table.rows.front();
   results.question = text_of(row[0]);
   results.file = text_of(row[1]);
@@ -215,10 +203,6 @@ void read_provenance(Database& database, SweepResults& results) {
   }
 }
 
-fs::path normal(const fs::path& path) {
-  return fs::absolute(path).lexically_normal();
-}
-
 }  // namespace
 
 std::vector<const CellResults*> SweepResults::unfinished() const {
@@ -230,22 +214,13 @@ std::vector<const CellResults*> SweepResults::unfinished() const {
 
 SweepResults read_sweep(Database& database, const std::string& sweep) {
   SweepResults results;
-  results.name = sweep;
+  results.name = Ledger(database).resolve_sweep(sweep);
   const Head head = read_head(database, results);
   read_cells(database, results);
   group_into_rows(results, head.baseline);
   read_perplexities(database, results);
   read_provenance(database, results);
   return results;
-}
-
-std::string resolve_sweep(Database& database, const std::string& name_or_file) {
-  const QueryTable table = query_table(database, "SELECT sweep, file FROM sweeps ORDER BY recorded_at DESC");
-  for (const auto& row : table.rows)
-    if (text_of(row[0]) == name_or_file) return name_or_file;
-  for (const auto& row : table.rows)
-    if (normal(text_of(row[1])) == normal(name_or_file)) return text_of(row[0]);
-  throw unknown_sweep(database, name_or_file);
 }
 
 std::map<std::string, Curve> read_curves(Database& database, const std::string& sweep, const std::string& name) {

@@ -78,10 +78,6 @@ struct SweepResults {
 /// Throws Error (not_found) where the store has no such sweep; the hint lists those that it has.
 [[nodiscard]] SweepResults read_sweep(Database& database, const std::string& sweep);
 
-/// The name of the sweep that a user means: a name, or the path of a sweep file as `mestre run` was given it. Throws as
-/// read_sweep.
-[[nodiscard]] std::string resolve_sweep(Database& database, const std::string& name_or_file);
-
 /// One curve of one finished training job.
 struct Curve {
   std::vector<double> steps;

@@ -35,11 +35,15 @@ std::optional<CoordinatorLock> CoordinatorLock::try_acquire(const Workspace& wor
 CoordinatorLock CoordinatorLock::acquire(const Workspace& workspace) {
   make_durable_folders(workspace.root);
   if (auto lock = try_acquire(workspace, kPatience)) return std::move(*lock);
-  std::string holder = read_file_if_exists(workspace.coordinator_lock()).value_or("");
-  while (!holder.empty() && holder.back() == '\n') holder.pop_back();
-  throw Error(ErrorCode::kBusy, fmt::format("another coordinator works on '{}': {}", workspace.root.native(),
-                                            holder.empty() ? "it has not said who it is" : holder))
+  throw Error(ErrorCode::kBusy,
+              fmt::format("another coordinator works on '{}': {}", workspace.root.native(), holder(workspace)))
       .hint("wait for it, or stop it: its jobs go on, and the next 'mestre run' takes them over");
+}
+
+std::string CoordinatorLock::holder(const Workspace& workspace) {
+  std::string words = read_file_if_exists(workspace.coordinator_lock()).value_or("");
+  while (!words.empty() && words.back() == '\n') words.pop_back();
+  return words.empty() ? "somebody without a name" : words;
 }
 
 }  // namespace mestre

@@ -16,6 +16,8 @@ class CoordinatorLock {
   /// Nothing where somebody still holds it after `patience`, or where there is no workspace yet.
   [[nodiscard]] static std::optional<CoordinatorLock> try_acquire(const Workspace& workspace,
                                                                   std::chrono::milliseconds patience = {});
+  /// Who holds the lock, or did last, in his own words: "process 4711 on host".
+  [[nodiscard]] static std::string holder(const Workspace& workspace);
 
  private:
   explicit CoordinatorLock(FileLock lock) : lock_(std::move(lock)) {}

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -78,9 +79,24 @@ struct CellStatus {
   std::int64_t jobs = 0;
   std::int64_t jobs_done = 0;
   std::string last_cause;  // of its last failed attempt, while a job of the cell is failed or waits for another attempt
-  double estimated_seconds_left = 0;  // sum over jobs that are not done, as planned; progress not subtracted
-  std::vector<JobProgress> running;   // its running jobs
+  bool interrupted = false;          // a job of the cell runs no more, and did not say that it ended
+  double seconds_left = 0;           // of one slot: the sum of seconds_left over its jobs that are not done
+  std::vector<JobProgress> running;  // its running jobs
 };
+
+/// What a job takes.
+struct JobWork {
+  double tokens = 0;  // 0: its work is not counted in tokens
+  double planned_seconds = 0;
+  double tokens_per_second = 0;  // mean of finished jobs of the same speed_key; 0: there is none
+};
+/// s of one slot until the job is done: what is left of its work at the speed at which it runs, else at that of its
+/// like, else as planned. `progress` is null where no attempt has begun.
+[[nodiscard]] double seconds_left(const JobWork& work, const JobProgress* progress);
+
+/// States of jobs that somebody knows better than the ledger, by id: of those that it takes to be running while nobody
+/// has the workspace, for then nobody notes their end.
+using KnownStates = std::unordered_map<std::string, JobState>;
 
 struct AttemptDetail {
   int number = 0;
@@ -134,11 +150,13 @@ class Ledger {
   /// Of all running jobs that have begun.
   [[nodiscard]] std::vector<JobProgress> progress();
 
+  /// The name of the sweep that a user means: a name, or the path of a sweep file as `mestre run` was given it.
+  /// Throws Error (not_found) where the sweep is unknown; the hint lists those that are known.
+  [[nodiscard]] std::string resolve_sweep(const std::string& name_or_file);
   /// All sweeps, the last planned first.
-  [[nodiscard]] std::vector<SweepSummary> sweeps();
-  /// The cells of a sweep in the order of the grid. Throws Error (not_found) where the sweep is unknown; the hint lists
-  /// those that are known.
-  [[nodiscard]] std::vector<CellStatus> cells(std::string_view sweep);
+  [[nodiscard]] std::vector<SweepSummary> sweeps(const KnownStates& known = {});
+  /// The cells of a sweep in the order of the grid. Throws as resolve_sweep.
+  [[nodiscard]] std::vector<CellStatus> cells(std::string_view sweep, const KnownStates& known = {});
   /// Throws Error (not_found).
   [[nodiscard]] JobDetail job(std::string_view id);
   /// Ids of the jobs that WHERE names: a job id or at least 4 digits of its beginning, or labels as

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "core/base/diagnostics.h"
 #include "core/base/error.h"
 #include "store/ledger.h"
 #include "store/ledger_rows.h"
@@ -27,12 +28,15 @@ constexpr const char* kProgress = R"(
     AND attempt.started_at IS NOT NULL
   ORDER BY job.id)";
 
-// One row per cell and job, in the order of the grid.
+// One row per cell and job, in the order of the grid. Of a job that is done only its state matters.
 constexpr const char* kCells = R"(
-  SELECT cell.number, cell.name, cell.labels, job.job_id, job.state, job.estimate ->> '$.seconds',
-         CASE WHEN job.state = 'done' THEN '' ELSE coalesce(
-           (SELECT cause FROM attempt WHERE attempt.job_id = job.job_id AND cause <> '' ORDER BY number DESC LIMIT 1), '')
-         END
+  SELECT cell.number, cell.name, cell.labels, job.job_id, job.state,
+         CASE WHEN job.state <> 'done' THEN job.estimate ->> '$.seconds' END,
+         CASE WHEN job.state <> 'done' THEN job.estimate ->> '$.tokens' END,
+         CASE WHEN job.state <> 'done' THEN job.speed_key END,
+         CASE WHEN job.state <> 'done' THEN
+           (SELECT cause FROM attempt WHERE attempt.job_id = job.job_id AND cause <> '' ORDER BY number DESC LIMIT 1) END,
+         CASE WHEN job.state = 'running' THEN job.id END
   FROM cell LEFT JOIN cell_job USING (cell_id) LEFT JOIN job USING (job_id)
   WHERE cell.sweep_id = ?
   ORDER BY cell.number, cell_job.position)";
@@ -51,6 +55,19 @@ std::unordered_map<std::int64_t, JobProgress> progress_by_number(SQLite::Databas
                                           .host = row.getColumn(8).getString()};
   }
   return found;
+}
+
+// What `known` changes, a line for each sweep that wants the job. Only what the ledger takes to be running can change.
+std::multimap<std::int64_t, JobState> corrections_by_sweep(SQLite::Database& connection, const KnownStates& known) {
+  std::multimap<std::int64_t, JobState> corrections;
+  SQLite::Statement row(connection,
+                        "SELECT sweep_id FROM job JOIN sweep_job USING (job_id) WHERE id = ? AND state = 'running'");
+  for (const auto& [job, state] : known) {
+    row.reset();
+    row.bind(1, job);
+    while (row.executeStep()) corrections.emplace(row.getColumn(0).getInt64(), state);
+  }
+  return corrections;
 }
 
 class LabelReader {
@@ -142,6 +159,16 @@ std::vector<std::string> find_by_labels(SQLite::Database& connection, const Wher
   return found;
 }
 
+Error unknown_sweep(SQLite::Database& connection, std::string_view asked) {
+  SQLite::Statement row(connection, "SELECT name FROM sweep ORDER BY recorded_at DESC, sweep_id DESC");
+  std::vector<std::string> names;
+  while (row.executeStep()) names.push_back(row.getColumn(0).getString());
+  Error error(ErrorCode::kNotFound,
+              fmt::format("the store '{}' has no sweep '{}'", connection.getFilename(), escaped(asked)));
+  if (names.empty()) return std::move(error).hint("it has none yet: run one with 'mestre run FILE'");
+  return std::move(error).hint(expected_one_of(asked, names));
+}
+
 }  // namespace
 
 JobState parse_state(std::string_view name) {
@@ -153,12 +180,32 @@ JobState parse_state(std::string_view name) {
 std::int64_t find_sweep(SQLite::Database& connection, std::string_view name) {
   SQLite::Statement statement(connection, "SELECT sweep_id FROM sweep WHERE name = ?");
   statement.bind(1, std::string(name));
-  if (statement.executeStep()) return statement.getColumn(0).getInt64();
-  SQLite::Statement names(connection, "SELECT name FROM sweep ORDER BY recorded_at DESC LIMIT 10");
-  std::string known;
-  while (names.executeStep()) known += (known.empty() ? "" : ", ") + names.getColumn(0).getString();
-  throw Error(ErrorCode::kNotFound, fmt::format("the store knows no sweep '{}'", name))
-      .hint(known.empty() ? "it holds none yet; 'mestre run FILE' records one" : "it holds: " + known);
+  if (!statement.executeStep()) throw unknown_sweep(connection, name);
+  return statement.getColumn(0).getInt64();
+}
+
+double seconds_left(const JobWork& work, const JobProgress* progress) {
+  double speed = work.tokens_per_second;
+  double share = 1;
+  if (progress != nullptr && progress->tokens_per_second > 0) speed = progress->tokens_per_second;
+  if (progress != nullptr && progress->total > 0) share = std::clamp(1 - progress->done / progress->total, 0.0, 1.0);
+  return share * (speed > 0 && work.tokens > 0 ? work.tokens / speed : work.planned_seconds);
+}
+
+std::string Ledger::resolve_sweep(const std::string& name_or_file) {
+  return guarded(database_.path(), [&] {
+    const auto normal = [](const fs::path& path) { return fs::absolute(path).lexically_normal(); };
+    std::string by_file;
+    SQLite::Statement row(database_.connection(),
+                          "SELECT name, file FROM sweep ORDER BY recorded_at DESC, sweep_id DESC");
+    while (row.executeStep()) {
+      std::string name = row.getColumn(0).getString();
+      if (name == name_or_file) return name;
+      if (by_file.empty() && normal(row.getColumn(1).getString()) == normal(name_or_file)) by_file = std::move(name);
+    }
+    if (by_file.empty()) throw unknown_sweep(database_.connection(), name_or_file);
+    return by_file;
+  });
 }
 
 std::optional<double> optional_number(SQLite::Statement& row, int column) {
@@ -180,7 +227,7 @@ std::vector<JobProgress> Ledger::progress() {
   });
 }
 
-std::vector<SweepSummary> Ledger::sweeps() {
+std::vector<SweepSummary> Ledger::sweeps(const KnownStates& known) {
   return guarded(database_.path(), [&] {
     SQLite::Statement row(database_.connection(),
                           "SELECT sweep_id, name, question, file, recorded_at, "
@@ -189,6 +236,7 @@ std::vector<SweepSummary> Ledger::sweeps() {
     SQLite::Statement counts(database_.connection(),
                              "SELECT state, count(*) FROM sweep_job JOIN job USING (job_id) WHERE sweep_id = ? "
                              "GROUP BY state");
+    const std::multimap<std::int64_t, JobState> corrections = corrections_by_sweep(database_.connection(), known);
     std::vector<SweepSummary> list;
     while (row.executeStep()) {
       SweepSummary& sweep = list.emplace_back();
@@ -201,12 +249,17 @@ std::vector<SweepSummary> Ledger::sweeps() {
       counts.bind(1, row.getColumn(0).getInt64());
       while (counts.executeStep())
         sweep.jobs[parse_state(counts.getColumn(0).getText())] += counts.getColumn(1).getInt64();
+      const auto [begin, end] = corrections.equal_range(row.getColumn(0).getInt64());
+      for (auto correction = begin; correction != end; ++correction) {
+        --sweep.jobs[JobState::kRunning];
+        ++sweep.jobs[correction->second];
+      }
     }
     return list;
   });
 }
 
-std::vector<CellStatus> Ledger::cells(std::string_view sweep) {
+std::vector<CellStatus> Ledger::cells(std::string_view sweep, const KnownStates& known) {
   return guarded(database_.path(), [&] {
     SQLite::Database& connection = database_.connection();
     const std::int64_t sweep_number = find_sweep(connection, sweep);
@@ -214,6 +267,7 @@ std::vector<CellStatus> Ledger::cells(std::string_view sweep) {
     SQLite::Statement row(connection, kCells);
     row.bind(1, sweep_number);
     LabelReader reader;
+    std::optional<std::map<std::string, double>> speeds;  // asked for once something is left to do
     std::vector<CellStatus> cells;
     while (row.executeStep()) {
       const std::int64_t number = row.getColumn(0).getInt64();
@@ -226,17 +280,27 @@ std::vector<CellStatus> Ledger::cells(std::string_view sweep) {
       }
       if (row.isColumnNull(3)) continue;
       CellStatus& cell = cells.back();
-      const JobState state = parse_state(row.getColumn(4).getText());
+      JobState state = parse_state(row.getColumn(4).getText());
+      const auto better = row.isColumnNull(9) ? known.end() : known.find(row.getColumn(9).getString());
+      if (better != known.end()) {
+        state = better->second;
+        cell.interrupted |= state == JobState::kQueued;
+      }
       ++cell.jobs;
       if (rank_of(state) > rank_of(cell.state)) cell.state = state;
       if (state == JobState::kDone) {
         ++cell.jobs_done;
         continue;
       }
-      cell.estimated_seconds_left += row.getColumn(5).getDouble();
-      if (cell.last_cause.empty()) cell.last_cause = row.getColumn(6).getText();
+      if (!speeds) speeds = tokens_per_second();
+      const auto speed = speeds->find(row.getColumn(7).getString());
+      const JobWork work{.tokens = row.getColumn(6).getDouble(),
+                         .planned_seconds = row.getColumn(5).getDouble(),
+                         .tokens_per_second = speed != speeds->end() ? speed->second : 0};
       const auto running = progress.find(row.getColumn(3).getInt64());
-      if (running != progress.end()) cell.running.push_back(running->second);
+      cell.seconds_left += seconds_left(work, running != progress.end() ? &running->second : nullptr);
+      if (cell.last_cause.empty()) cell.last_cause = row.getColumn(8).getText();
+      if (running != progress.end() && state == JobState::kRunning) cell.running.push_back(running->second);
     }
     return cells;
   });

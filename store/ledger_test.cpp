@@ -128,6 +128,53 @@ TEST_F(LedgerTest, WritesCellsAgainOnlyWhenTheyChanged) {
   EXPECT_EQ(rows(database_, "SELECT labels ->> '$.seed' FROM runs ORDER BY number"), "3\n2\n1\n2\n");
 }
 
+// A journal that is restored at half of its steps, and after a tenth of the job at 100 tokens/s still open.
+TEST_F(LedgerTest, CountsTimeLeftByTheSpeedOfTheAttempt) {
+  plan_.jobs[0].estimate.tokens = 1000;
+  plan_.jobs[1].estimate.tokens = 100;
+  ledger_.record_plan(plan_);
+  const fs::path folder = workspace_.job(plan_.jobs[0].id);
+  fs::create_directories(attempt_folder(folder, 1));
+  JournalWriter journal(attempt_folder(folder, 1) / "journal.jsonl");
+  journal.started(plan_.jobs[0].id, 1, nullptr, 10);
+  journal.progress(6, 10, 100);
+  EXPECT_TRUE(Ingester(database_).ingest({&folder, 1}).problems.empty());
+  ledger_.set_state(plan_.jobs[0].id, JobState::kRunning);
+  EXPECT_NEAR(ledger_.cells("small")[0].seconds_left, 0.4 * 1000 / 100 + 2, 1e-9) << "and the evaluation as planned";
+}
+
+TEST(Ledger, TakesTheNearestSpeedThatIsKnown) {
+  const JobWork planned{.tokens = 1000, .planned_seconds = 40};
+  const JobWork measured{.tokens = 1000, .planned_seconds = 40, .tokens_per_second = 50};
+  const JobProgress begun{.done = 5, .total = 10};
+  const JobProgress running{.done = 5, .total = 10, .tokens_per_second = 10};
+  EXPECT_EQ(seconds_left(planned, nullptr), 40);
+  EXPECT_EQ(seconds_left(planned, &begun), 20);
+  EXPECT_EQ(seconds_left(measured, nullptr), 20);
+  EXPECT_EQ(seconds_left(measured, &begun), 10);
+  EXPECT_EQ(seconds_left(measured, &running), 50);
+  EXPECT_EQ(seconds_left({.planned_seconds = 40, .tokens_per_second = 50}, nullptr), 40) << "no tokens to divide";
+}
+
+TEST_F(LedgerTest, BelievesWhoKnowsBetter) {
+  ledger_.record_plan(plan_);
+  for (const std::size_t job : {0, 2, 4}) ledger_.set_state(plan_.jobs[job].id, JobState::kRunning);
+  const KnownStates known = {{plan_.jobs[0].id, JobState::kQueued},
+                             {plan_.jobs[2].id, JobState::kFailed},
+                             {plan_.jobs[6].id, JobState::kFailed}};  // which the ledger does not take to be running
+  const std::vector<CellStatus> cells = ledger_.cells("small", known);
+  EXPECT_EQ(cells[0].state, JobState::kQueued);
+  EXPECT_TRUE(cells[0].interrupted);
+  EXPECT_EQ(cells[1].state, JobState::kFailed);
+  EXPECT_EQ(cells[2].state, JobState::kRunning);
+  EXPECT_EQ(cells[3].state, JobState::kQueued);
+  EXPECT_FALSE(cells[3].interrupted);
+  const std::map<JobState, std::int64_t> jobs = ledger_.sweeps(known)[0].jobs;
+  EXPECT_EQ(jobs.at(JobState::kRunning), 1);
+  EXPECT_EQ(jobs.at(JobState::kQueued), 6);
+  EXPECT_EQ(jobs.at(JobState::kFailed), 1);
+}
+
 TEST_F(LedgerTest, ShowsCellsAsTheViewDoes) {
   ledger_.record_plan(plan_);
   finish(plan_.jobs[0], 100);
@@ -140,7 +187,7 @@ TEST_F(LedgerTest, ShowsCellsAsTheViewDoes) {
   EXPECT_EQ(cells[0].state, JobState::kDone);
   EXPECT_EQ(cells[1].state, JobState::kQueued);
   EXPECT_EQ(cells[1].jobs_done, 1);
-  EXPECT_EQ(cells[1].estimated_seconds_left, 2);
+  EXPECT_EQ(cells[1].seconds_left, 2);
   EXPECT_EQ(cells[2].state, JobState::kRunning);
   EXPECT_EQ(cells[3].state, JobState::kFailed);
   EXPECT_EQ(cells[3].labels, (std::vector<std::pair<std::string, std::string>>{{"architecture", "B"}, {"seed", "2"}}));
@@ -238,7 +285,7 @@ TEST_F(LedgerTest, NamesTheSweepsItKnows) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kNotFound);
-    EXPECT_EQ(error.hints().at(0), "it holds: small");
+    EXPECT_EQ(error.hints().at(0), "expected 'small'");
   }
   const std::vector<SweepSummary> sweeps = ledger_.sweeps();
   ASSERT_EQ(sweeps.size(), 1U);

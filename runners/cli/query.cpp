@@ -12,7 +12,6 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include "analysis/sweep_results.h"
 #include "analysis/table.h"
 #include "core/base/diagnostics.h"
 #include "core/base/error.h"

@@ -12,6 +12,7 @@
 #include "runners/cli/command.h"
 #include "runners/cli/output.h"
 #include "runners/cli/report_output.h"
+#include "store/ledger.h"
 
 namespace mestre {
 namespace {
@@ -49,7 +50,7 @@ void warn_of(const Report& report) {
 
 int report(const Arguments& arguments, const Globals& globals) {
   Database database = Database::open_for_reading(globals.database_path());
-  const std::string sweep = resolve_sweep(database, arguments.sweep);
+  const std::string sweep = Ledger(database).resolve_sweep(arguments.sweep);
   const fs::path folder = arguments.output.empty() ? globals.folders().reports() / sweep : fs::path(arguments.output);
   if (!arguments.json) {
     show_report(sweep, globals, folder);

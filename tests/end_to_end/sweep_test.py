@@ -67,7 +67,7 @@ class FinishedSweepTest(unittest.TestCase):
         self.assertEqual(self.workspace.rows("SELECT count(*) FROM job"), [(8,)])
 
     def test_status_says_that_all_is_done(self):
-        cells = json.loads(self.workspace.mestre("status", "tiny", "--json").stdout)
+        cells = json.loads(self.workspace.mestre("status", "tiny", "--json").stdout)["cells"]
         self.assertEqual([cell["state"] for cell in cells], ["done"] * 4)
 
     def test_report_writes_table_and_figures(self):
@@ -79,7 +79,7 @@ class FinishedSweepTest(unittest.TestCase):
         self.assertEqual(suffixes, {".md", ".csv", ".tex", ".svg", ".gnuplot"})
 
     def test_logs_of_a_cell(self):
-        self.assertIn("finished", self.workspace.mestre("logs", "architecture=mamba,seed=2").stdout)
+        self.assertIn("finished", self.workspace.mestre("logs", "architecture=mamba,seed=2").stderr)
 
     def test_data_inspect_verifies(self):
         inspected = self.workspace.mestre("data", "inspect", "words/train.manifest", "--verify", "--head", "20")
