@@ -15,9 +15,9 @@
 #include "analysis/table.h"
 #include "core/base/diagnostics.h"
 #include "core/base/error.h"
+#include "runners/cli/command.h"
 #include "runners/cli/output.h"
 #include "store/ledger.h"
-#include "runners/cli/command.h"
 
 namespace mestre {
 namespace {
@@ -65,8 +65,46 @@ struct Question {
   std::vector<SqlValue> parameters;
 };
 
-/// The flags as SQL.
-Question question_of(const Arguments& arguments, Database& database) {
+/// What a sweep has of something, where that is not among it: names that can be asked for.
+std::vector<std::string> names_in(Database& database, std::string_view sql, const std::string& sweep) {
+  const std::vector<SqlValue> parameters = {sweep};
+  std::vector<std::string> names;
+  for (const auto& row : query_table(database, sql, parameters).rows) names.push_back(std::get<std::string>(row[0]));
+  return names;
+}
+
+bool has_any(Database& database, std::string_view sql, const std::string& sweep, const std::string& name) {
+  const std::vector<SqlValue> parameters = {sweep, name};
+  return !query_table(database, sql, parameters).rows.empty();
+}
+
+/// The views expand each point, so the names come from the tables behind them.
+void require_curve(Database& database, const std::string& sweep, const std::string& curve) {
+  constexpr std::string_view kOne =
+      "SELECT 1 FROM run_jobs JOIN job ON job.id = run_jobs.job JOIN attempt USING (job_id) "
+      "JOIN curve_chunk USING (attempt_id) WHERE run_jobs.sweep = ?1 AND curve_chunk.name = ?2 LIMIT 1";
+  constexpr std::string_view kNames =
+      "SELECT DISTINCT curve_chunk.name FROM run_jobs JOIN job ON job.id = run_jobs.job JOIN attempt USING (job_id) "
+      "JOIN curve_chunk USING (attempt_id) WHERE run_jobs.sweep = ?1 ORDER BY 1";
+  if (has_any(database, kOne, sweep, curve)) return;
+  const std::vector<std::string> names = names_in(database, kNames, sweep);
+  Error error(ErrorCode::kNotFound, fmt::format("no job of sweep '{}' has a curve '{}'", sweep, escaped(curve)));
+  throw std::move(error).hint(names.empty() ? "none has a curve yet" : expected_one_of(curve, names));
+}
+
+void require_metric(Database& database, const std::string& sweep, const std::string& metric) {
+  constexpr std::string_view kOne =
+      "SELECT 1 FROM runs WHERE sweep = ?1 AND metrics ->> ('$.' || ?2) IS NOT NULL LIMIT 1";
+  constexpr std::string_view kNames =
+      "SELECT DISTINCT job.key || '.' || metric.key FROM runs, json_each(runs.metrics) AS job, "
+      "json_each(job.value) AS metric WHERE runs.sweep = ?1 ORDER BY 1";
+  if (has_any(database, kOne, sweep, metric)) return;
+  const std::vector<std::string> names = names_in(database, kNames, sweep);
+  Error error(ErrorCode::kNotFound, fmt::format("no cell of sweep '{}' has a metric '{}'", sweep, escaped(metric)));
+  throw std::move(error).hint(names.empty() ? "none has finished yet" : expected_one_of(metric, names));
+}
+
+void check_question(const Arguments& arguments) {
   if (arguments.sql.empty() == arguments.sweep.empty())
     throw Error(ErrorCode::kBadInput, arguments.sql.empty() ? "nothing is asked" : "both SQL and --sweep are given")
         .hint("expected either a SELECT or --sweep NAME; mestre query --help shows examples");
@@ -85,6 +123,7 @@ Question question_of(const Arguments& arguments, Database& database) {
         "curves.job = run_jobs.job "
         "WHERE run_jobs.sweep = ?1 AND curves.name = ?2 ORDER BY runs.number, curves.step",
         {sweep, arguments.curve}};
+  }
   if (arguments.metric.empty())
     return {
         "SELECT cell, state, metrics ->> '$.train.loss' AS loss, metrics ->> '$.train.tokens_per_second' AS "
@@ -93,6 +132,7 @@ Question question_of(const Arguments& arguments, Database& database) {
         {sweep}};
   const std::string path =
       arguments.metric.find('.') == std::string::npos ? "train." + arguments.metric : arguments.metric;
+  require_metric(database, sweep, path);
   return {"SELECT cell, state, metrics ->> ('$.' || ?2) AS value FROM runs WHERE sweep = ?1 ORDER BY number",
           {sweep, path}};
 }
@@ -197,6 +237,7 @@ QueryOutcome answer(Database& database, const Question& question, Format format,
 }
 
 int query(const Arguments& arguments, const Globals& globals) {
+  check_question(arguments);
   const Format format = format_of(arguments);
   Database database = Database::open_for_reading(globals.database_path());
   const Question question = question_of(arguments, database);
