@@ -64,6 +64,12 @@ void require_local_file_system(const fs::path& folder) {
         .hint("keep it on a local disk with --db, as --db ~/mestre.db; the workspace itself may stay where it is");
 }
 
+void require_no_folder(const fs::path& path) {
+  if (fs::is_directory(path))
+    throw Error(ErrorCode::kBadInput, fmt::format("the store '{}' is a folder", path.native()))
+        .hint("expected a file, such as mestre.db in it");
+}
+
 // Until its version is known a file is not to be changed, not even by folding its log back into it.
 void checkpoint_on_close(SQLite::Database& connection, bool enabled) {
   sqlite3_db_config(connection.getHandle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, enabled ? 0 : 1, nullptr);
@@ -99,6 +105,7 @@ Database& Database::operator=(Database&&) noexcept = default;
 Database::~Database() = default;
 
 Database Database::open_for_writing(const fs::path& path) {
+  require_no_folder(path);
   require_local_file_system(path.has_parent_path() ? path.parent_path() : fs::path("."));
   return guarded(path, [&] {
     auto connection = connect(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
@@ -123,6 +130,7 @@ Database Database::open_for_reading(const fs::path& path) {
   if (!fs::exists(path))
     throw Error(ErrorCode::kNotFound, fmt::format("there is no store '{}'", path.native()))
         .hint("'mestre run FILE' makes it; --workspace or --db name another place");
+  require_no_folder(path);
   return guarded(path, [&] {
     auto connection = connect(path, SQLite::OPEN_READONLY);
     const Identity identity = identity_of(*connection);

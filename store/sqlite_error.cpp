@@ -22,7 +22,8 @@ Error store_error(const SQLite::Exception& failure, const std::filesystem::path&
           .hint("name another file with --db, or move this one away");
     case SQLITE_CORRUPT:
       return Error(ErrorCode::kIo, fmt::format("the store '{}' is damaged: {}", file, failure.what()))
-          .hint("move it away: it can be rebuilt from the workspace's folders");
+          .hint(
+              "move it away with its -wal and -shm: 'mestre run FILE' finds in the workspace's folders what was done");
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
     case SQLITE_AUTH:

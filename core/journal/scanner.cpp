@@ -59,7 +59,9 @@ JournalScanner::JournalScanner(fs::path path, JournalCursor cursor) : path_(std:
   if (size < cursor.offset) {
     throw Error(ErrorCode::kJournalCorrupt, fmt::format("journal '{}' has {} bytes, but {} were read from it before",
                                                         path_.native(), size, cursor.offset))
-        .hint("a journal is only ever appended to; restore the file, or withdraw the attempt");
+        .hint(
+            "a journal is only ever appended to; where it cannot be restored, the next attempt computes again what it "
+            "held");
   }
   if (file_.is_open() && ::lseek(file_.get(), cursor.offset, SEEK_SET) < 0)
     throw system_error(errno, "seek in", path_.native());

@@ -112,7 +112,7 @@ Check figures_check(const Answer& answer) {
 }
 
 Check slurm_check(const Answer& sbatch, const Answer& squeue) {
-  static constexpr const char* kRemedy = "only --runner slurm needs it";
+  static constexpr const char* kRemedy = "jobs run on this machine, without it";
   if (!sbatch.is_success()) return {"Slurm", State::kMissing, trouble_of("sbatch", sbatch), kRemedy};
   if (!squeue.is_success()) return {"Slurm", State::kMissing, trouble_of("squeue", squeue), kRemedy};
   return {"Slurm", State::kOk, first_line(sbatch.output), ""};
