@@ -1,5 +1,6 @@
 // mestre catalog: what a sweep can be made of, from the descriptions that the options give of themselves.
 
+#include <array>
 #include <cmath>
 #include <memory>
 
@@ -22,8 +23,10 @@
 namespace mestre {
 namespace {
 
+constexpr std::array<const char*, 6> kKinds = {"models", "mixers", "tasks", "measurements", "sections", "commands"};
+
 struct Arguments {
-  std::string kind;
+  std::string kind;  // empty: all
   std::string models = "experiments/models";
   std::int64_t length = 0;  // 0: each model's own
   bool json = false;
@@ -180,7 +183,7 @@ int show_commands(const CLI::App& app, bool json) {
   return kExitOk;
 }
 
-int run(const Arguments& arguments, const CLI::App& app) {
+int show_kind(const Arguments& arguments, const CLI::App& app) {
   if (arguments.kind == "models") return show_models(arguments);
   if (arguments.kind == "commands") return show_commands(app, arguments.json);
   const std::vector<Described> all = arguments.kind == "mixers"         ? describe_mixers()
@@ -195,15 +198,33 @@ int run(const Arguments& arguments, const CLI::App& app) {
   return kExitOk;
 }
 
+// One kind below the other; in JSON an object with a member for each. Models are shown where there are any.
+int show_all(Arguments arguments, const CLI::App& app) {
+  std::string_view before = arguments.json ? "{" : "";
+  for (const char* kind : kKinds) {
+    arguments.kind = kind;
+    if (arguments.kind == "models" && !fs::is_directory(arguments.models)) continue;
+    put_out(before);
+    if (arguments.json) print_out("\"{}\":", kind);
+    if (const int status = show_kind(arguments, app); status != kExitOk) return status;
+    before = arguments.json ? "," : "\n";
+  }
+  put_out(arguments.json ? "}\n" : "");
+  return kExitOk;
+}
+
+int run(const Arguments& arguments, const CLI::App& app) {
+  return arguments.kind.empty() ? show_all(arguments, app) : show_kind(arguments, app);
+}
+
 }  // namespace
 
 void register_catalog(CLI::App& app, const Globals&, Action& chosen) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command =
       app.add_subcommand("catalog", "what a sweep can be made of: options with types, defaults and ranges");
-  command->add_option("KIND", arguments->kind, "models, mixers, tasks, measurements, sections or commands")
-      ->required()
-      ->check(CLI::IsMember({"models", "mixers", "tasks", "measurements", "sections", "commands"}));
+  command->add_option("KIND", arguments->kind, fmt::format("{}; default: all", fmt::join(kKinds, ", ")))
+      ->check(CLI::IsMember(std::vector<std::string>(kKinds.begin(), kKinds.end())));
   command->add_option("--models", arguments->models, "folder of model files")->capture_default_str();
   command
       ->add_option("--length", arguments->length,
