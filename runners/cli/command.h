@@ -30,6 +30,7 @@ using Action = std::function<int()>;
 using RegisterCommand = void (*)(CLI::App& app, const Globals& globals, Action& chosen);
 
 void register_catalog(CLI::App& app, const Globals& globals, Action& chosen);
+void register_completion(CLI::App& app, const Globals& globals, Action& chosen);
 void register_data(CLI::App& app, const Globals& globals, Action& chosen);
 void register_doctor(CLI::App& app, const Globals& globals, Action& chosen);
 void register_exec(CLI::App& app, const Globals& globals, Action& chosen);
