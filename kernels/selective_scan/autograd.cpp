@@ -120,6 +120,16 @@ Tensor empty_checkpoints(const Arguments& a, const Sizes& s) {
   return at::empty_symint(checkpoint_shape(s), a.A.options());
 }
 
+void check_backward(const Arguments& a, const Tensor& d_y, const OptionalTensor& d_final_state,
+                    const Tensor& checkpoints) {
+  const Sizes s = checked_sizes(a);
+  check_rows("gradient of y", d_y, {s.batch, s.length, s.channels}, "[B, L, E], as u", a.u);
+  check_float("gradient of final_state", d_final_state, {s.batch, s.channels, s.state}, "[B, E, N]", a.u);
+  check_float("checkpoints", checkpoints, checkpoint_shape(s), "as selective_scan_forward returned them", a.u);
+  TORCH_CHECK(checkpoints.is_contiguous(), "selective_scan: checkpoints: expected contiguous, got strides ",
+              checkpoints.sym_strides());
+}
+
 /// Room for the gradient of each input, contiguous; an absent input has an empty tensor, since a schema can't return
 /// none.
 BackwardResult empty_gradients(const Arguments& a) {
@@ -230,12 +240,7 @@ BackwardResult selective_scan_backward_cpu(const Tensor& d_y, const OptionalTens
                                            bool delta_softplus, const OptionalTensor& initial_state,
                                            const OptionalTensor& reset) {
   const Arguments a = {u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state, reset};
-  const Sizes s = checked_sizes(a);
-  check_rows("gradient of y", d_y, {s.batch, s.length, s.channels}, "[B, L, E], as u", u);
-  check_float("gradient of final_state", d_final_state, {s.batch, s.channels, s.state}, "[B, E, N]", u);
-  check_float("checkpoints", checkpoints, checkpoint_shape(s), "as selective_scan_forward returned them", u);
-  TORCH_CHECK(checkpoints.is_contiguous(), "selective_scan: checkpoints: expected contiguous, got strides ",
-              checkpoints.strides());
+  check_backward(a, d_y, d_final_state, checkpoints);
   const CpuInput input(a);
   const Tensor d_rows = with_contiguous_rows(d_y);
   const Tensor d_final = d_final_state ? d_final_state->contiguous() : Tensor();
@@ -274,12 +279,15 @@ CheckpointedResult selective_scan_forward_meta(const Tensor& u, const Tensor& de
   return {y, final_state, empty_checkpoints(a, s)};
 }
 
-BackwardResult selective_scan_backward_meta(const Tensor&, const OptionalTensor&, const Tensor&, const Tensor& u,
-                                            const Tensor& delta, const Tensor& A, const Tensor& B, const Tensor& C,
-                                            const OptionalTensor& D, const OptionalTensor& z,
-                                            const OptionalTensor& delta_bias, bool delta_softplus,
-                                            const OptionalTensor& initial_state, const OptionalTensor& reset) {
-  return empty_gradients({u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state, reset});
+BackwardResult selective_scan_backward_meta(const Tensor& d_y, const OptionalTensor& d_final_state,
+                                            const Tensor& checkpoints, const Tensor& u, const Tensor& delta,
+                                            const Tensor& A, const Tensor& B, const Tensor& C, const OptionalTensor& D,
+                                            const OptionalTensor& z, const OptionalTensor& delta_bias,
+                                            bool delta_softplus, const OptionalTensor& initial_state,
+                                            const OptionalTensor& reset) {
+  const Arguments a = {u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state, reset};
+  check_backward(a, d_y, d_final_state, checkpoints);
+  return empty_gradients(a);
 }
 
 OptionalTensor if_defined(const Tensor& tensor) {

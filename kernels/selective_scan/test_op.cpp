@@ -329,7 +329,8 @@ TEST(SelectiveScanOp, BackwardTakesTheCheckpointsOfForwardAndNoOthers) {
        at::empty({0})},
       {"selective_scan: checkpoints: expected float32, got Double", right.to(at::kDouble)},
       {"selective_scan: checkpoints: expected contiguous, got strides [128, 64, 1, 16]",
-       right.transpose(2, 3).contiguous().transpose(2, 3)}};
+       right.transpose(2, 3).contiguous().transpose(2, 3)},
+      {"selective_scan: checkpoints: expected device cpu (that of u), got meta", right.to(at::kMeta)}};
   for (const auto& [message, checkpoints] : mistakes) {
     try {
       backward_from(call, checkpoints);
