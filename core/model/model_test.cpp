@@ -17,6 +17,7 @@
 #include "core/model/simd.h"
 #include "core/model/small_product.h"
 #include "core/model/swiglu.h"
+#include "tests/tolerances.h"
 
 namespace mestre {
 namespace {
@@ -102,7 +103,7 @@ TEST_P(Models, StartAtAboutTheEntropyOfAGuess) {
   const at::NoGradGuard no_gradient;
   const at::Tensor tokens = some_tokens(4, 33);
   const double loss = mean_loss(model.forward(tokens.narrow(1, 0, 32)), tokens.narrow(1, 1, 32)).item<double>();
-  EXPECT_NEAR(loss, std::log(61.0), 0.5);
+  EXPECT_NEAR(loss, std::log(61.0), tolerance::kInitialLoss);
 }
 
 TEST_P(Models, InitialWeightsFollowTheSeedAlone) {
@@ -156,13 +157,14 @@ TEST(ParameterNames, AreThoseOfCheckpoints) {
   EXPECT_EQ(names, expected);
 }
 
-// Deviations and bounds of the study's two schemes; 3 % is three standard errors of the smallest tensor's deviation
-// here.
+// Deviations and bounds of the study's two schemes.
 TEST(Initialization, DrawsTheStudysDistributions) {
   const auto deviation = [](const LanguageModel& model, const char* name) {
     return model.named_parameters()[name].std().item<double>();
   };
-  const auto near = [](double value, double expected) { EXPECT_NEAR(value, expected, 0.03 * expected); };
+  const auto near = [](double value, double expected) {
+    EXPECT_NEAR(value, expected, tolerance::kDeviation * expected);
+  };
   const double d = 48, p = 88;
 
   LanguageModel mamba(make_spec(kShapes[4]));  // four residual layers
@@ -175,7 +177,7 @@ TEST(Initialization, DrawsTheStudysDistributions) {
   const at::Tensor step = at::softplus(mamba.named_parameters()["layers.0.mixer.dt_proj.bias"]);
   EXPECT_GE(step.min().item<double>(), 0.999e-3);
   EXPECT_LE(step.max().item<double>(), 0.1001);
-  EXPECT_NEAR(step.log().mean().item<double>(), std::log(0.01), 0.4);
+  EXPECT_NEAR(step.log().mean().item<double>(), std::log(0.01), tolerance::kMeanLogStep);
   EXPECT_TRUE(
       mamba.named_parameters()["layers.0.mixer.A_log"].exp().select(0, 5).allclose(at::arange(1, 17, at::kFloat)));
 
@@ -228,21 +230,20 @@ void expect_equal_functions(const Function& ours, const Function& definition, co
   const at::Tensor expected = definition(exact);
   const at::Tensor weight = at::randn_like(expected);
   (expected * weight).sum().backward();
-  const auto expect_near = [](const at::Tensor& got, const at::Tensor& want, double tolerance) {
-    EXPECT_LE((got.to(at::kDouble) - want).abs().max().item<double>(),
-              tolerance * (1 + want.abs().max().item<double>()));
+  const auto expect_near = [](const at::Tensor& got, const at::Tensor& want) {
+    const double allowed = got.scalar_type() == at::kFloat ? tolerance::kFloat : tolerance::kDouble;
+    EXPECT_LE((got.to(at::kDouble) - want).abs().max().item<double>(), allowed * (1 + want.abs().max().item<double>()));
   };
   for (const int bytes : kRegisterBytes) {
     for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
       SCOPED_TRACE(std::to_string(bytes) + " bytes, " + c10::toString(type));
       const Registers registers(bytes);
-      const double tolerance = type == at::kFloat ? 2e-6 : 1e-14;
       std::vector<at::Tensor> given;
       for (const at::Tensor& input : inputs) given.push_back(input.clone().to(type).requires_grad_());
       const at::Tensor got = ours(given);
       (got * weight.to(type)).sum().backward();
-      expect_near(got.detach(), expected.detach(), tolerance);
-      for (std::size_t i = 0; i < given.size(); ++i) expect_near(given[i].grad(), exact[i].grad(), tolerance);
+      expect_near(got.detach(), expected.detach());
+      for (std::size_t i = 0; i < given.size(); ++i) expect_near(given[i].grad(), exact[i].grad());
     }
   }
 }
@@ -313,12 +314,12 @@ TEST(SmallProduct, MatchesTheLibrary) {
         at::Tensor got = c.clone();
         small_product<float>(m, n, 9, {a.const_data_ptr<float>(), 9, 1}, b.const_data_ptr<float>(), n,
                              got.mutable_data_ptr<float>(), n, false);
-        EXPECT_TRUE(got.allclose(expected, 1e-5, 1e-5)) << m << " x " << n;
+        EXPECT_TRUE(got.allclose(expected, tolerance::kProduct, tolerance::kProduct)) << m << " x " << n;
         got = c.clone();
         const at::Tensor turned = a.t().contiguous();
         small_product<float>(m, n, 9, {turned.const_data_ptr<float>(), 1, m}, b.const_data_ptr<float>(), n,
                              got.mutable_data_ptr<float>(), n, true);
-        EXPECT_TRUE(got.allclose(expected + c, 1e-5, 1e-5)) << m << " x " << n;
+        EXPECT_TRUE(got.allclose(expected + c, tolerance::kProduct, tolerance::kProduct)) << m << " x " << n;
       }
     }
   }
@@ -331,16 +332,16 @@ struct AttendCase {
 
 class Attend : public testing::TestWithParam<AttendCase> {
  protected:
-  void compare(at::ScalarType type, double tolerance) {
+  void compare(at::ScalarType type) {
     for (const int bytes : kRegisterBytes) {
       SCOPED_TRACE(std::to_string(bytes) + " bytes");
       const Registers registers(bytes);
-      compare_with_these_registers(type, tolerance);
+      compare_with_these_registers(type);
     }
   }
 
  private:
-  void compare_with_these_registers(at::ScalarType type, double tolerance) {
+  void compare_with_these_registers(at::ScalarType type) {
     const AttendCase& each = GetParam();
     at::manual_seed(5);
     const at::Tensor qkv =
@@ -368,8 +369,9 @@ class Attend : public testing::TestWithParam<AttendCase> {
     (expected * weight.to(at::kDouble)).sum().backward();
 
     const auto expect_near = [&](const at::Tensor& got, const at::Tensor& want, const char* what) {
+      const double allowed = type == at::kFloat ? tolerance::kFloat : tolerance::kDouble;
       EXPECT_LE((got.to(at::kDouble) - want).abs().max().item<double>(),
-                tolerance * (1 + want.abs().max().item<double>()))
+                allowed * (1 + want.abs().max().item<double>()))
           << what;
     };
     expect_near(ours.detach(), expected.detach(), "output");
@@ -378,10 +380,10 @@ class Attend : public testing::TestWithParam<AttendCase> {
 };
 
 TEST_P(Attend, MatchesTheDefinitionForwardAndBackward) {
-  compare(at::kFloat, 2e-6);
+  compare(at::kFloat);
 }
 TEST_P(Attend, MatchesTheDefinitionInDouble) {
-  compare(at::kDouble, 1e-14);
+  compare(at::kDouble);
 }
 
 INSTANTIATE_TEST_SUITE_P(Lengths, Attend,

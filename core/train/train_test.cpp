@@ -17,6 +17,7 @@
 #include "core/train/lineage.h"
 #include "core/train/schedule.h"
 #include "core/train/trainer.h"
+#include "tests/tolerances.h"
 #include "tests/worker_jobs.h"
 
 namespace mestre {
@@ -55,7 +56,7 @@ TEST(Schedule, StaysAtThePeakWhereItIsConstant) {
 TEST(Schedule, NeedsNoWarmUp) {
   TrainOptions options = some_options();
   options.warmup = 0;
-  EXPECT_NEAR(learning_rate(options, 1), 1e-2, 1e-6);
+  EXPECT_NEAR(learning_rate(options, 1), 1e-2, tolerance::kRate);
   options.warmup = 1;
   EXPECT_DOUBLE_EQ(learning_rate(options, 200), 1e-2);
 }
@@ -86,7 +87,7 @@ TEST(AdamWUpdates, MatchThePlainFormulaInDouble) {
 
     at::Tensor g = gradient.to(at::kDouble);
     const double norm = g.norm().item<double>();
-    EXPECT_NEAR(optimizer.gradient_norm(), norm, 1e-9 * norm);
+    EXPECT_NEAR(optimizer.gradient_norm(), norm, tolerance::kSum * norm);
     EXPECT_EQ(norm > options.clip_norm, t < 3);
     if (norm > options.clip_norm) g = g * (options.clip_norm / norm);
     m = options.beta1 * m + (1 - options.beta1) * g;
@@ -97,7 +98,7 @@ TEST(AdamWUpdates, MatchThePlainFormulaInDouble) {
     optimizer.update(rate, optimizer.gradient_norm());
   }
   const at::Tensor ours = at::cat({model.a.detach().flatten(), model.b.detach()}).to(at::kDouble);
-  EXPECT_LE((ours - w).abs().max().item<double>(), 2e-6);
+  EXPECT_LE((ours - w).abs().max().item<double>(), tolerance::kFloat);
   EXPECT_EQ(optimizer.updates(), 5);
 }
 
@@ -130,9 +131,9 @@ TEST(Training, MicroBatchesAccumulateToTheSameStep) {
   }
   for (std::size_t run = 1; run < runs.size(); ++run) {
     for (std::size_t i = 0; i < 5; ++i) {
-      EXPECT_NEAR(runs[run][i].value("loss"), runs[0][i].value("loss"), 2e-5);
+      EXPECT_NEAR(runs[run][i].value("loss"), runs[0][i].value("loss"), tolerance::kMicroBatchLoss);
       EXPECT_NEAR(runs[run][i].value("gradient_norm"), runs[0][i].value("gradient_norm"),
-                  1e-4 * runs[0][i].value("gradient_norm"));
+                  tolerance::kMicroBatchNorm * runs[0][i].value("gradient_norm"));
     }
   }
 }
@@ -183,7 +184,7 @@ TEST(Perplexity, ScoresPrefixesAsIfTheyStoodAlone) {
       EXPECT_EQ(batch.targets[0][0].item<std::int64_t>(), tokens[static_cast<std::size_t>(begin + 1)]);
       sum += mean_loss(model.forward(batch.tokens), batch.targets).item<double>();
     }
-    EXPECT_NEAR(scored[i], sum / 7, 2e-6) << "length " << options.lengths[i];
+    EXPECT_NEAR(scored[i], sum / 7, tolerance::kScore) << "length " << options.lengths[i];
   }
 }
 
