@@ -118,7 +118,7 @@ class ReportTest : public ::testing::Test {
     journal.finished({});
   }
 
-  void ingest() { Ingester(database_).ingest_all(workspace_.jobs()); }
+  void ingest() { Ingester(database_).ingest(all_jobs(workspace_)); }
 
   void run_all() {
     for (std::size_t architecture = 0; architecture < kArchitectures.size(); ++architecture) {

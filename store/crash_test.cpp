@@ -162,13 +162,13 @@ RC_GTEST_PROP(ExactlyOnce, WhateverPiecesTheJournalsComeIn, (unsigned seed)) {
     Ingester ingester(database, lines_per_transaction);
     for (int call = 0; call < 2; ++call) {
       for (std::size_t i = 0; i < copier.size(); ++i) copier.copy(i, *rc::gen::inRange<std::size_t>(0, 2000));
-      RC_ASSERT(ingester.ingest_all(workspace.jobs()).problems.empty());
+      RC_ASSERT(ingester.ingest(all_jobs(workspace)).problems.empty());
     }
   }
   copier.copy_all();
   {
     Database database = Database::open_for_writing(workspace.database());
-    RC_ASSERT(Ingester(database, lines_per_transaction).ingest_all(workspace.jobs()).problems.empty());
+    RC_ASSERT(Ingester(database, lines_per_transaction).ingest(all_jobs(workspace)).problems.empty());
   }
   const Expected expected = expected_of(jobs);
   Database database = Database::open_for_reading(workspace.database());
@@ -183,7 +183,7 @@ bool ingest_until_killed(const Workspace& workspace, double microseconds) {
   if (child == 0) {
     try {
       Database database = Database::open_for_writing(workspace.database());
-      static_cast<void>(Ingester(database, 500).ingest_all(workspace.jobs()));
+      static_cast<void>(Ingester(database, 500).ingest(all_jobs(workspace)));
     } catch (...) {
       ::_exit(1);
     }
@@ -218,7 +218,7 @@ TEST(ExactlyOnce, WhenIngestersAreKilledAtAnyMoment) {
   copier.copy_all();
   {
     Database database = Database::open_for_writing(workspace.database());
-    EXPECT_TRUE(Ingester(database).ingest_all(workspace.jobs()).problems.empty());
+    EXPECT_TRUE(Ingester(database).ingest(all_jobs(workspace)).problems.empty());
   }
   EXPECT_GT(kills, 10) << "too few ingesters were still at work when they were killed";
   expect_same(workspace.database(), expected_of(jobs));
@@ -256,7 +256,7 @@ TEST(ExactlyOnce, WhenTheDiskIsFullAndThenIsNot) {
   const fs::path path = folder.path() / "disk" / "mestre.db";
   try {
     Database database = Database::open_for_writing(path);
-    static_cast<void>(Ingester(database, 1000).ingest_all(workspace.jobs()));
+    static_cast<void>(Ingester(database, 1000).ingest(all_jobs(workspace)));
     FAIL() << "everything fitted on the small disk";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kDiskFull) << error.message();
@@ -264,7 +264,7 @@ TEST(ExactlyOnce, WhenTheDiskIsFullAndThenIsNot) {
   disk.grow(64'000);
   {
     Database database = Database::open_for_writing(path);
-    EXPECT_TRUE(Ingester(database).ingest_all(workspace.jobs()).problems.empty());
+    EXPECT_TRUE(Ingester(database).ingest(all_jobs(workspace)).problems.empty());
   }
   expect_same(path, expected_of(jobs));
 }

@@ -31,17 +31,6 @@ bool is_job_id(std::string_view name) {
   return name.size() == kIdDigits && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-// Nothing where there is no such folder.
-std::vector<fs::path> entries_of(const fs::path& folder) {
-  std::vector<fs::path> found;
-  std::error_code problem;
-  for (fs::directory_iterator entry(folder, problem), end; !problem && entry != end; entry.increment(problem))
-    found.push_back(entry->path());
-  if (problem && problem != std::errc::no_such_file_or_directory && problem != std::errc::not_a_directory)
-    throw system_error(problem.value(), "read folder", folder.native());
-  return found;
-}
-
 // What ended the reading of a journal before its end.
 struct Stop {
   std::string problem;          // empty: nothing did
@@ -287,11 +276,6 @@ void Ingester::Impl::take_ending(AttemptReading& reading, const JournalEvent& ev
   rows_.add_event(reading, event, std::nullopt);
   reading.outcome = finished ? "finished" : "failed";
   if (finished && event.tokens_per_second) reading.tokens_per_second = event.tokens_per_second;
-  report_.ended.push_back({.job = reading.job,
-                           .attempt = reading.number,
-                           .finished = finished,
-                           .cause = finished ? std::string() : event.cause,
-                           .message = finished ? std::string() : event.message});
 }
 
 Ingester::Ingester(Database& database, std::int64_t lines_per_transaction)
@@ -301,15 +285,6 @@ Ingester::~Ingester() = default;
 
 IngestReport Ingester::ingest(std::span<const fs::path> job_folders) {
   return guarded(database_.path(), [&] { return impl_->ingest(job_folders); });
-}
-
-IngestReport Ingester::ingest_all(const fs::path& jobs) {
-  std::vector<fs::path> folders;
-  for (const fs::path& shard : entries_of(jobs))
-    for (fs::path& job : entries_of(shard))
-      if (is_job_id(job.filename().native())) folders.push_back(std::move(job));
-  std::ranges::sort(folders);
-  return ingest(folders);
 }
 
 }  // namespace mestre

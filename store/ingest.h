@@ -24,19 +24,9 @@ struct IngestProblem {
                              // it is tried again
 };
 
-/// An attempt whose terminal line was ingested in this call.
-struct EndedAttempt {
-  std::string job;
-  int attempt = 0;
-  bool finished = false;  // else it failed
-  std::string cause;      // of the failure
-  std::string message;
-};
-
 struct IngestReport {
   std::int64_t lines = 0;
   std::int64_t points = 0;
-  std::vector<EndedAttempt> ended;
   std::vector<IngestProblem> problems;
 };
 
@@ -58,8 +48,6 @@ class Ingester {
   /// Error (disk_full, busy, io) where the store cannot be written; what was committed before stays, the rest comes
   /// with the next call.
   IngestReport ingest(std::span<const fs::path> job_folders);
-  /// The same for every job in `jobs`, the workspace's folder of that name.
-  IngestReport ingest_all(const fs::path& jobs);
 
  private:
   class Impl;

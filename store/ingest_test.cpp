@@ -48,10 +48,7 @@ TEST_F(IngestTest, TakesEachLineOnce) {
     const std::vector<Metric> summary = {{"loss", 50}, {"tokens_per_second", 12.5}};
     journal.finished(summary);
   }
-  const IngestReport report = ingest(job_);
-  ASSERT_EQ(report.ended.size(), 1U);
-  EXPECT_EQ(report.ended[0].job, job_.id);
-  EXPECT_TRUE(report.ended[0].finished);
+  EXPECT_EQ(ingest(job_).lines, 1);
   EXPECT_EQ(ingest(job_).lines, 0);
   EXPECT_EQ(rows(database_,
                  "SELECT name, count(*), min(step), max(step), min(value) FROM curves GROUP BY name ORDER BY name"),
@@ -337,10 +334,7 @@ TEST_F(IngestTest, RecordsAFailureAndLeavesTheStateToTheCoordinator) {
     journal.started(job_.id, 1, nullptr, 1000);
     journal.failed(Cause::kOutOfMemoryHost, "needed 41 GB");
   }
-  const IngestReport report = ingest(job_);
-  ASSERT_EQ(report.ended.size(), 1U);
-  EXPECT_FALSE(report.ended[0].finished);
-  EXPECT_EQ(report.ended[0].cause, "out_of_memory_host");
+  EXPECT_TRUE(ingest(job_).problems.empty());
   EXPECT_EQ(rows(database_, "SELECT state, last_cause FROM jobs"), "queued|out_of_memory_host\n");
   EXPECT_EQ(rows(database_, "SELECT outcome, cause, message FROM attempts"),
             "failed|out_of_memory_host|needed 41 GB\n");
@@ -434,13 +428,12 @@ TEST_F(IngestTest, RebuildsJobsFromTheirFolders) {
     journal.started(job->id, 1, nullptr, 0);
     journal.finished({});
   }
-  fs::create_directories(workspace_.jobs() / "zz" / "stray");
-  replace_file(workspace_.jobs() / "stray.txt", "");
-  const IngestReport report = ingester_.ingest_all(workspace_.jobs());
+  const IngestReport report = ingester_.ingest(all_jobs(workspace_));
   EXPECT_TRUE(report.problems.empty());
   EXPECT_EQ(rows(database_, "SELECT kind, state, json_array_length(needs) FROM jobs ORDER BY kind"),
             "evaluate|done|1\ntrain|done|0\n");
-  EXPECT_TRUE(ingester_.ingest_all(workspace_.root / "nowhere").problems.empty());
+  const std::vector<fs::path> nowhere = {workspace_.job(std::string(32, '0'))};
+  EXPECT_TRUE(ingester_.ingest(nowhere).problems.empty());
 }
 
 TEST_F(IngestTest, ReportsAJobWhoseSpecIsNotItsOwnAndTakesTheOthers) {
@@ -448,7 +441,7 @@ TEST_F(IngestTest, ReportsAJobWhoseSpecIsNotItsOwnAndTakesTheOthers) {
   for (const TestJob* job : std::initializer_list<const TestJob*>{&job_, &spoiled})
     job->begin(1).started(job->id, 1, nullptr, 0);
   replace_file(spoiled.folder / "job.json", "{\"kind\":\"train\"}\n");
-  const IngestReport report = ingester_.ingest_all(workspace_.jobs());
+  const IngestReport report = ingester_.ingest(all_jobs(workspace_));
   ASSERT_EQ(report.problems.size(), 1U);
   EXPECT_EQ(report.problems[0].job_folder, spoiled.folder);
   EXPECT_EQ(rows(database_, "SELECT job FROM attempts"), job_.id + "\n");

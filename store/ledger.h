@@ -29,18 +29,7 @@ enum class JobState { kQueued, kRunning, kDone, kFailed };
 /// A job that a sweep wants.
 struct WantedJob {
   std::string id;
-  std::string kind;  // "train", "evaluate"
-  std::string name;  // what the sweep calls it: "train", or the name of the [[evaluate]]
   JobState state = JobState::kQueued;
-  std::vector<std::string> needs;  // ids of jobs that must be done first
-  std::vector<std::string> cells;  // names of the sweep's cells that share it, in the order of the grid
-  std::string launch;              // JSON of LaunchOptions
-  double estimated_seconds = 0;
-  std::int64_t priority = 0;  // lower runs first
-  int attempts = 0;           // that have a journal
-  std::string last_outcome;   // of the last attempt: "finished", "failed", "killed"; empty while it may live or where
-                              // there is none
-  std::string last_cause;     // of the last attempt that failed; empty where there is none
 };
 
 /// An intent to start jobs.
@@ -100,7 +89,7 @@ using KnownStates = std::unordered_map<std::string, JobState>;
 
 struct AttemptDetail {
   int number = 0;
-  std::string outcome;  // as in WantedJob::last_outcome
+  std::string outcome;  // "finished", "failed", "killed"; empty while it may live
   std::string cause;
   std::string message;
   std::string host;

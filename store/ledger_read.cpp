@@ -11,33 +11,6 @@
 namespace mestre {
 namespace {
 
-// One row per job and cell that has it; the cells of a job stand together, in the order of the grid. Cells of other
-// sweeps come as NULL: to keep them out in the join would make SQLite walk all cells for each job.
-constexpr const char* kWanted = R"(
-  SELECT job.job_id, job.id, job.kind, job.state, job.launch, job.estimate ->> '$.seconds', sweep_job.priority,
-         (SELECT count(*) FROM attempt WHERE attempt.job_id = job.job_id),
-         (SELECT coalesce(outcome, '') FROM attempt WHERE attempt.job_id = job.job_id ORDER BY number DESC LIMIT 1),
-         (SELECT cause FROM attempt WHERE attempt.job_id = job.job_id AND cause <> '' ORDER BY number DESC LIMIT 1),
-         (SELECT group_concat(needed.id, ' ') FROM job_need JOIN job AS needed ON needed.job_id = job_need.needs_id
-            WHERE job_need.job_id = job.job_id),
-         cell_job.name, cell.name
-  FROM sweep_job
-    JOIN job ON job.job_id = sweep_job.job_id
-    LEFT JOIN cell_job ON cell_job.job_id = job.job_id
-    LEFT JOIN cell ON cell.cell_id = cell_job.cell_id AND cell.sweep_id = ?1
-  WHERE sweep_job.sweep_id = ?1
-  ORDER BY sweep_job.position, cell.number)";
-
-std::vector<std::string> split_words(std::string_view text) {
-  std::vector<std::string> words;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(' '), text.size());
-    words.emplace_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return words;
-}
-
 std::vector<std::string> ids(SQLite::Statement& statement) {
   std::vector<std::string> found;
   while (statement.executeStep()) found.push_back(statement.getColumn(0).getString());
@@ -69,31 +42,13 @@ std::map<std::string, double> Ledger::tokens_per_second() {
 
 std::vector<WantedJob> Ledger::wanted(std::string_view sweep) {
   return guarded(database_.path(), [&] {
-    const std::int64_t sweep_number = find_sweep(database_.connection(), sweep);
-    SQLite::Statement row(database_.connection(), kWanted);
-    row.bind(1, sweep_number);
+    SQLite::Statement row(database_.connection(),
+                          "SELECT job.id, job.state FROM sweep_job JOIN job USING (job_id) WHERE sweep_id = ? "
+                          "ORDER BY position");
+    row.bind(1, find_sweep(database_.connection(), sweep));
     std::vector<WantedJob> jobs;
-    std::int64_t current = 0;
-    while (row.executeStep()) {
-      if (row.getColumn(0).getInt64() != current) {
-        current = row.getColumn(0).getInt64();
-        jobs.push_back({.id = row.getColumn(1).getString(),
-                        .kind = row.getColumn(2).getString(),
-                        .name = row.getColumn(2).getString(),
-                        .state = parse_state(row.getColumn(3).getText()),
-                        .needs = split_words(row.getColumn(10).getText()),
-                        .cells = {},
-                        .launch = row.getColumn(4).getString(),
-                        .estimated_seconds = row.getColumn(5).getDouble(),
-                        .priority = row.getColumn(6).getInt64(),
-                        .attempts = row.getColumn(7).getInt(),
-                        .last_outcome = row.getColumn(8).getText(),
-                        .last_cause = row.getColumn(9).getText()});
-      }
-      if (row.isColumnNull(12)) continue;
-      jobs.back().name = row.getColumn(11).getString();
-      jobs.back().cells.push_back(row.getColumn(12).getString());
-    }
+    while (row.executeStep())
+      jobs.push_back({.id = row.getColumn(0).getString(), .state = parse_state(row.getColumn(1).getText())});
     return jobs;
   });
 }

@@ -117,17 +117,12 @@ std::optional<Where> parse_where(std::string_view text) {
     where.sweep = text.substr(0, slash);
     text.remove_prefix(slash + 1);
   }
-  // A comma separates only where a name and '=' follow: labels may hold commas.
   while (!text.empty()) {
-    const std::size_t equals = text.find('=');
+    const std::string_view label = text.substr(0, text.find(','));
+    const std::size_t equals = label.find('=');
     if (equals == std::string_view::npos) return std::nullopt;
-    const std::size_t next_equals = text.find('=', equals + 1);
-    const std::size_t comma =
-        next_equals == std::string_view::npos ? std::string_view::npos : text.rfind(',', next_equals);
-    const bool last = comma == std::string_view::npos || comma < equals;
-    const std::size_t end = last ? text.size() : comma;
-    where.labels.emplace_back(text.substr(0, equals), text.substr(equals + 1, end - equals - 1));
-    text.remove_prefix(last ? end : end + 1);
+    where.labels.emplace_back(label.substr(0, equals), label.substr(equals + 1));
+    text.remove_prefix(std::min(label.size() + 1, text.size()));
   }
   return where;
 }

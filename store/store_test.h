@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,6 +65,15 @@ inline TestJob make_job(const Workspace& workspace, std::string_view text, std::
   fs::create_directories(job.folder);
   replace_file(job.folder / "job.json", spec + "\n");
   return job;
+}
+
+/// The folders of all jobs that a workspace holds, in the order of their ids.
+inline std::vector<fs::path> all_jobs(const Workspace& workspace) {
+  std::vector<fs::path> folders;
+  for (const auto& shard : fs::directory_iterator(workspace.jobs()))
+    for (const auto& job : fs::directory_iterator(shard)) folders.push_back(job.path());
+  std::sort(folders.begin(), folders.end());
+  return folders;
 }
 
 /// Metrics of steps first … last: loss 1000 / step, and every tenth step a learning rate.
