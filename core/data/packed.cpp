@@ -1,12 +1,7 @@
 #include "core/data/packed.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <utility>
 #include <vector>
 
@@ -14,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/base/hash.h"
+#include "core/base/mapped_file.h"
 
 namespace mestre {
 namespace {
@@ -24,47 +20,23 @@ static_assert(std::endian::native == std::endian::little,
 // Bytes that verify() digests and checks between two looks at memory.
 constexpr std::size_t kVerifyPiece = std::size_t{1} << 20;
 
-// One file of the corpus in memory. Move only.
-class Mapping {
- public:
-  Mapping(fs::path path, const PackedFile& file)
-      : path_(std::move(path)), bytes_(static_cast<std::size_t>(file.bytes)) {
-    FileDescriptor descriptor(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!descriptor.is_open()) throw system_error(errno, "open", path_.native());
-    struct stat status {};
-    if (::fstat(descriptor.get(), &status) != 0) throw system_error(errno, "look at", path_.native());
-    if (status.st_size != file.bytes)
-      throw Error(ErrorCode::kDataCorrupt, fmt::format("'{}' has {} bytes, its manifest says {}", path_.native(),
-                                                       static_cast<std::int64_t>(status.st_size), file.bytes))
-          .hint("write the data again with 'mestre data prepare --force'");
-    address_ = ::mmap(nullptr, bytes_, PROT_READ, MAP_SHARED, descriptor.get(), 0);
-    if (address_ == MAP_FAILED) throw system_error(errno, "map", path_.native());
-  }
-  ~Mapping() {
-    if (address_ != MAP_FAILED) ::munmap(address_, bytes_);
-  }
-  Mapping(Mapping&& other) noexcept
-      : path_(std::move(other.path_)), bytes_(other.bytes_), address_(std::exchange(other.address_, MAP_FAILED)) {}
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-  Mapping& operator=(Mapping&&) = delete;
+MappedFile open_packed(const fs::path& path, const PackedFile& file) {
+  MappedFile mapped(path);
+  if (std::cmp_equal(mapped.size(), file.bytes)) return mapped;
+  throw Error(ErrorCode::kDataCorrupt,
+              fmt::format("'{}' has {} bytes, its manifest says {}", path.native(), mapped.size(), file.bytes))
+      .hint("write the data again with 'mestre data prepare --force'");
+}
 
-  [[nodiscard]] const fs::path& path() const { return path_; }
-  [[nodiscard]] std::span<const std::uint16_t> tokens() const {
-    return {static_cast<const std::uint16_t*>(address_), bytes_ / sizeof(std::uint16_t)};
-  }
+std::span<const std::uint16_t> tokens_of(const MappedFile& file) {
+  return {reinterpret_cast<const std::uint16_t*>(file.data()), file.size() / sizeof(std::uint16_t)};
+}
 
- private:
-  fs::path path_;
-  std::size_t bytes_;
-  void* address_ = MAP_FAILED;
-};
-
-void require_known_tokens(std::span<const std::uint16_t> piece, const Mapping& mapping, std::int64_t vocabulary) {
+void require_known_tokens(std::span<const std::uint16_t> piece, const MappedFile& file, std::int64_t vocabulary) {
   const std::uint16_t largest = *std::max_element(piece.begin(), piece.end());
   if (largest < vocabulary) return;
-  throw Error(ErrorCode::kDataCorrupt, fmt::format("'{}' holds token {}, but its tokenizer has {}",
-                                                   mapping.path().native(), largest, vocabulary));
+  throw Error(ErrorCode::kDataCorrupt,
+              fmt::format("'{}' holds token {}, but its tokenizer has {}", file.path().native(), largest, vocabulary));
 }
 
 void require_digest(const std::string& found, const std::string& expected, const fs::path& path) {
@@ -79,7 +51,7 @@ void require_digest(const std::string& found, const std::string& expected, const
 struct PackedCorpus::State {
   fs::path path;
   Manifest manifest;
-  std::vector<Mapping> mappings;
+  std::vector<MappedFile> files;
   std::vector<std::int64_t> ends;  // tokens up to and with each file
 };
 
@@ -88,7 +60,7 @@ PackedCorpus::PackedCorpus(const fs::path& manifest) : state_(std::make_unique<S
   state_->manifest = read_manifest(manifest);
   std::int64_t end = 0;
   for (const PackedFile& file : state_->manifest.files) {
-    state_->mappings.emplace_back(manifest.parent_path() / file.path, file);
+    state_->files.push_back(open_packed(manifest.parent_path() / file.path, file));
     state_->ends.push_back(end += file.tokens);
   }
 }
@@ -114,7 +86,7 @@ void PackedCorpus::read(std::int64_t begin, std::span<std::int64_t> out) const {
   while (!out.empty()) {
     const std::int64_t file_begin = file == 0 ? 0 : ends[file - 1];
     const std::span<const std::uint16_t> rest =
-        state_->mappings[file].tokens().subspan(static_cast<std::size_t>(begin - file_begin));
+        tokens_of(state_->files[file]).subspan(static_cast<std::size_t>(begin - file_begin));
     const std::size_t count = std::min(rest.size(), out.size());
     std::copy_n(rest.begin(), count, out.begin());
     out = out.subspan(count);
@@ -125,19 +97,19 @@ void PackedCorpus::read(std::int64_t begin, std::span<std::int64_t> out) const {
 
 void PackedCorpus::verify() const {
   Digester whole;
-  for (std::size_t i = 0; i < state_->mappings.size(); ++i) {
-    const Mapping& mapping = state_->mappings[i];
+  for (std::size_t i = 0; i < state_->files.size(); ++i) {
+    const MappedFile& file = state_->files[i];
     Digester own;
-    for (std::span<const std::uint16_t> rest = mapping.tokens(); !rest.empty();) {
+    for (std::span<const std::uint16_t> rest = tokens_of(file); !rest.empty();) {
       const std::span<const std::uint16_t> piece =
           rest.first(std::min(rest.size(), kVerifyPiece / sizeof(std::uint16_t)));
       const std::string_view bytes(reinterpret_cast<const char*>(piece.data()), piece.size_bytes());
       own.update(bytes);
       whole.update(bytes);
-      require_known_tokens(piece, mapping, state_->manifest.identity.vocabulary);
+      require_known_tokens(piece, file, state_->manifest.identity.vocabulary);
       rest = rest.subspan(piece.size());
     }
-    require_digest(own.hex(), state_->manifest.files[i].digest, mapping.path());
+    require_digest(own.hex(), state_->manifest.files[i].digest, file.path());
   }
   require_digest(whole.hex(), state_->manifest.identity.digest, state_->path);
 }

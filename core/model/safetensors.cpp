@@ -1,8 +1,6 @@
 #include "core/model/safetensors.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +18,7 @@
 
 #include "core/base/error.h"
 #include "core/base/hash.h"
+#include "core/base/mapped_file.h"
 #include "core/base/options.h"
 
 namespace mestre {
@@ -44,34 +43,6 @@ constexpr std::array<std::pair<std::string_view, at::ScalarType>, 10> kTypes = {
     {"U8", at::kByte},
     {"BOOL", at::kBool},
 }};
-
-class Mapping {
- public:
-  explicit Mapping(const fs::path& path) {
-    const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file.is_open()) throw system_error(errno, "open", path.native());
-    struct stat status {};
-    if (::fstat(file.get(), &status) != 0) throw system_error(errno, "stat", path.native());
-    size_ = static_cast<std::size_t>(status.st_size);
-    if (size_ == 0) return;
-    // Private and writable: a tensor may be changed in place without the file knowing.
-    void* address = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE, file.get(), 0);
-    if (address == MAP_FAILED) throw system_error(errno, "map", path.native());
-    data_ = static_cast<char*>(address);
-  }
-  ~Mapping() {
-    if (data_ != nullptr) ::munmap(data_, size_);
-  }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-
-  [[nodiscard]] char* data() const { return data_; }
-  [[nodiscard]] std::size_t size() const { return size_; }
-
- private:
-  char* data_ = nullptr;
-  std::size_t size_ = 0;
-};
 
 struct Entry {
   std::string name;
@@ -214,7 +185,8 @@ const at::Tensor& Safetensors::at(const std::string& name) const {
 }
 
 Safetensors read_safetensors(const fs::path& path) {
-  const auto mapping = std::make_shared<const Mapping>(path);
+  // Writable: a tensor may be changed in place without the file knowing.
+  const auto mapping = std::make_shared<const MappedFile>(path, MappedFile::Access::kPrivate);
   const std::string& file = path.native();
   const HeaderReader prefix(file, 0);
   std::uint64_t header_bytes = 0;
