@@ -40,8 +40,6 @@ std::optional<std::int64_t> whole_of(const SqlValue& value) {
   return static_cast<std::int64_t>(*number);
 }
 
-/// `+state` in the queries below keeps SQLite from starting with all finished jobs of the store instead of those of the
-/// sweep.
 QueryTable ask(Database& database, std::string_view sql, const std::string& sweep) {
   const SqlValue parameters[] = {sweep};
   return query_table(database, sql, parameters, {.rows = std::numeric_limits<std::int64_t>::max()});
@@ -231,6 +229,7 @@ std::map<std::string, Curve> read_curves(Database& database, const std::string& 
     curve.values.push_back(number_of(row[2]).value_or(kNaN));
   };
   const SqlValue parameters[] = {sweep, name};
+  // '+state' keeps SQLite from starting with all finished jobs of the store instead of those of the sweep.
   run_query(
       database, R"(
       SELECT job, step, value FROM curves

@@ -110,8 +110,6 @@ class Workspace:
             time.sleep(0.05)
         self._temporary.cleanup()
 
-    # -- commands
-
     def command(self, *arguments):
         places = ["--workspace", self.work, "--db", self.database, "--data", self.data]
         return [BIN / "mestre", *places, *map(str, arguments)]
@@ -131,8 +129,6 @@ class Workspace:
         with self.log.open("ab") as log:
             return subprocess.Popen(self.command("run", self.sweep), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
-    # -- processes
-
     def workers(self):
         """The ids of the workers that live on this workspace, whoever started them."""
         found = []
@@ -148,8 +144,6 @@ class Workspace:
             if is_ours and command[0].endswith(b"mestre-worker") and state != "Z":
                 found.append(int(process.name))
         return found
-
-    # -- results
 
     def rows(self, sql):
         connection = sqlite3.connect(self.database, timeout=PATIENCE)
