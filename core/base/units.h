@@ -38,7 +38,7 @@ enum class Unit {
 [[nodiscard]] std::string rounded(double value, int digits = 4);
 /// "12,960".
 [[nodiscard]] std::string with_thousands(std::int64_t value);
-/// "0.80M", "438M", "1.3B": parameters and tokens in tables, three significant digits.
+/// "800K", "438M", "1.30B": parameters and tokens in tables, three significant digits.
 [[nodiscard]] std::string short_count(double value);
 /// "41 MB", "1.2 GB".
 [[nodiscard]] std::string short_bytes(double bytes);
