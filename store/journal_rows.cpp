@@ -24,15 +24,6 @@ void execute(SQLite::Statement& statement, const Values&... values) {
   statement.exec();
 }
 
-std::string json_texts(const std::vector<std::string>& texts) {
-  std::string array = "[";
-  for (const std::string& text : texts) {
-    if (array.size() > 1) array += ',';
-    append_json_string(array, text);
-  }
-  return array + "]";
-}
-
 }  // namespace
 
 JournalRows::JournalRows(SQLite::Database& connection)

@@ -203,6 +203,8 @@ TEST(CanonicalJson, RefusesWhatJsonCannotHold) {
 
 TEST(JsonString, IsAlwaysValid) {
   EXPECT_EQ(json_string("a\x01\xFF"), "\"a\\u0001\xEF\xBF\xBD\"");
+  EXPECT_EQ(json_texts({}), "[]");
+  EXPECT_EQ(json_texts({"a", "b\""}), "[\"a\",\"b\\\"\"]");
 }
 
 TEST(Errors, SayWhatAProgramMayActOn) {

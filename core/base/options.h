@@ -76,5 +76,7 @@ class JsonObject {
 /// Appends `text` as a JSON string with its quotes; invalid UTF-8 is replaced, so that the result is always valid JSON.
 void append_json_string(std::string& out, std::string_view text);
 [[nodiscard]] std::string json_string(std::string_view text);
+/// A JSON array of strings.
+[[nodiscard]] std::string json_texts(const std::vector<std::string>& texts);
 
 }  // namespace mestre

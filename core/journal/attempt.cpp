@@ -62,15 +62,6 @@ Json parse_file(const fs::path& file, const std::string& text) {
   }
 }
 
-std::string json_texts(const std::vector<std::string>& texts) {
-  std::string out = "[";
-  for (const std::string& text : texts) {
-    if (out.size() > 1) out += ',';
-    append_json_string(out, text);
-  }
-  return out + "]";
-}
-
 }  // namespace
 
 Claim claim_attempt(const fs::path& job_folder, const std::string& token) {
