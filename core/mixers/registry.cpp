@@ -3,8 +3,11 @@
 #include <array>
 
 #include "core/mixers/attention/options.h"
+#include "core/mixers/gla/options.h"
 #include "core/mixers/mamba/options.h"
+#include "core/mixers/mega_s6/options.h"
 #include "core/mixers/mlp/options.h"
+#include "core/mixers/retention/options.h"
 
 namespace mestre {
 namespace {
@@ -14,11 +17,14 @@ std::unique_ptr<MixerOptions> make() {
   return std::make_unique<T>();
 }
 
-constexpr std::array<MixerType, 3> kTypes = {{
+constexpr std::array<MixerType, 6> kTypes = {{
     {"attention", "causal softmax attention, full or over a sliding window, with or without RoPE",
      make<AttentionOptions>},
+    {"gla", "gated linear attention: a decay for each key channel", make<GlaOptions>},
     {"mamba", "selective state space layer (S6) with its short convolution and gate", make<MambaOptions>},
+    {"mega_s6", "gated attention inside chunks, its queries and keys from S6", make<MegaS6Options>},
     {"mlp", "SwiGLU feed-forward layer", make<MlpOptions>},
+    {"retention", "linear attention with a fixed decay for each head, as in RetNet", make<RetentionOptions>},
 }};
 
 }  // namespace

@@ -1,5 +1,5 @@
 // The table of mixer types. Adding one: its folder, its line here, and the line of its module in
-// core/model/modules.cpp.
+// core/model/modules.cpp; without a module it can be planned and priced, and no worker's catalogue has it.
 #pragma once
 
 #include <memory>

@@ -46,6 +46,9 @@ void add_llama_layer(Names& names, const ModelSpec& model, const std::vector<con
   const ModelShape shape = model.shape();
   const auto& attention = layer_of_type<AttentionOptions>(stack, 2 * pair);
   const auto& mlp = layer_of_type<MlpOptions>(stack, 2 * pair + 1);
+  if (attention.short_convolution > 0)
+    throw Error(ErrorCode::kBadInput,
+                fmt::format("layer {} has a short convolution, for which the layout has no place", 2 * pair));
   const std::int64_t queries = attention.heads * attention.head_size(shape),
                      keys = attention.kv_heads * attention.head_size(shape);
   const std::string theirs = fmt::format("model.layers.{}.", pair);

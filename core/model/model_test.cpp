@@ -1,5 +1,6 @@
 // What the built models are: parameters, tables of types, initial weights, and what each position may see.
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -28,6 +29,7 @@ struct Shape {
   std::int64_t repeat;
   std::int64_t heads, kv_heads, window;
   bool rope, tied;
+  std::int64_t short_convolution = 0;
 };
 
 ModelSpec make_spec(const Shape& shape) {
@@ -42,6 +44,7 @@ ModelSpec make_spec(const Shape& shape) {
   attention.kv_heads = shape.kv_heads;
   attention.window = shape.window;
   attention.rope = shape.rope;
+  attention.short_convolution = shape.short_convolution;
   MlpOptions mlp;
   mlp.intermediate = 88;
   for (const std::string& name : shape.layers) {
@@ -58,6 +61,7 @@ const Shape kShapes[] = {
     {"window", {"attention", "mlp"}, 2, 4, 2, 5, true, true},
     {"multi_query", {"attention", "mlp"}, 1, 6, 1, 7, false, true},
     {"mamba", {"mamba"}, 3, 4, 0, 0, true, true},
+    {"short_convolution", {"attention", "mlp"}, 2, 4, 2, 5, true, true, 3},
     {"hybrid", {"mamba", "mlp", "attention", "mlp"}, 1, 4, 4, 8, false, true},
 };
 
@@ -123,9 +127,18 @@ TEST_P(Models, InitialWeightsFollowTheSeedAlone) {
 INSTANTIATE_TEST_SUITE_P(Shapes, Models, testing::ValuesIn(kShapes),
                          [](const auto& shape) { return std::string(shape.param.name); });
 
-TEST(ModuleTypes, AgreeWithTheMixersOfTheRegistry) {
-  ASSERT_EQ(module_types().size(), mixer_types().size());
-  for (std::size_t i = 0; i < module_types().size(); ++i) EXPECT_EQ(module_types()[i].name, mixer_types()[i].name);
+// A mixer may wait for its module, but no module goes without options, and none is there twice.
+TEST(ModuleTypes, AreMixersOfTheRegistryInItsOrder) {
+  std::vector<std::string_view> with_module, without;
+  for (const MixerType& mixer : mixer_types()) {
+    const bool has_module = std::any_of(module_types().begin(), module_types().end(),
+                                        [&](const ModuleType& module) { return module.name == mixer.name; });
+    (has_module ? with_module : without).push_back(mixer.name);
+  }
+  std::vector<std::string_view> modules;
+  for (const ModuleType& module : module_types()) modules.push_back(module.name);
+  EXPECT_EQ(modules, with_module);
+  EXPECT_EQ(without, (std::vector<std::string_view>{"gla", "mega_s6", "retention"}));
 }
 
 TEST(ParameterNames, AreThoseOfCheckpoints) {
@@ -167,7 +180,7 @@ TEST(Initialization, DrawsTheStudysDistributions) {
   };
   const double d = 48, p = 88;
 
-  LanguageModel mamba(make_spec(kShapes[4]));  // four residual layers
+  LanguageModel mamba(make_spec(kShapes[5]));  // four residual layers
   mamba.initialize(3);
   near(deviation(mamba, "embedding.weight"), 0.02);
   near(deviation(mamba, "layers.2.mixer.qkv.weight"), 1 / std::sqrt(3 * d));
@@ -301,6 +314,28 @@ TEST(ShortConvolution, MatchesItsDefinition) {
       expect_equal_functions(ours, definition, {at::randn({2, length, 30}), at::randn({21, taps}), at::randn({21})});
     }
   }
+}
+
+TEST(ShortConvolution, OfAttentionIsAppliedToQueriesKeysAndValues) {
+  AttentionOptions options;
+  options.heads = 4;
+  options.kv_heads = 2;
+  options.rope = false;
+  options.short_convolution = 4;
+  const ModelShape shape = {.width = 48, .vocabulary = 61};
+  const std::shared_ptr<MixerModule> module = make_mixer(options, shape);
+  at::manual_seed(10);
+  const at::NoGradGuard no_gradient;
+  for (at::Tensor parameter : module->parameters()) parameter.normal_();
+  const auto parameters = module->named_parameters();
+  const at::Tensor x = at::randn({2, 9, 48}), taps = parameters["qkv_conv1d.weight"];
+  const at::Tensor projected = at::constant_pad_nd(x.matmul(parameters["qkv.weight"].t()), {0, 0, 3, 0});
+  at::Tensor qkv = at::zeros({2, 9, 96});
+  for (std::int64_t k = 0; k < 4; ++k) qkv = qkv + projected.narrow(1, k, 9) * taps.select(1, k);
+  const at::Tensor mixed =
+      attend(qkv * qkv.sigmoid(), {.heads = 4, .groups = 2, .window = 0, .cosines = {}, .sines = {}});
+  const at::Tensor expected = mixed.matmul(parameters["out.weight"].t());
+  EXPECT_TRUE(module->forward(x).allclose(expected, 1e-4, 1e-4));
 }
 
 TEST(SmallProduct, MatchesTheLibrary) {

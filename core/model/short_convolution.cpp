@@ -147,22 +147,23 @@ class ShortConvolutionFunction : public torch::autograd::Function<ShortConvoluti
 
 }  // namespace
 
-ShortConvolution::ShortConvolution(std::int64_t channels, std::int64_t taps) {
+ShortConvolution::ShortConvolution(std::int64_t channels, std::int64_t taps, bool has_bias) {
   if (taps > kMostTaps)
     throw Error(ErrorCode::kBadInput,
                 fmt::format("a short convolution of {} taps, expected at most {}", taps, kMostTaps));
   weight = register_parameter("weight", at::empty({channels, taps}, at::kFloat));
-  bias = register_parameter("bias", at::empty({channels}, at::kFloat));
+  if (has_bias) bias = register_parameter("bias", at::empty({channels}, at::kFloat));
 }
 
 at::Tensor ShortConvolution::forward(const at::Tensor& x) const {
-  return ShortConvolutionFunction::apply(x, weight, bias);
+  const at::Tensor added = bias.defined() ? bias : at::zeros({weight.size(0)}, weight.options());
+  return ShortConvolutionFunction::apply(x, weight, added);
 }
 
 void ShortConvolution::initialize(const Initializer& initializer) {
   const double bound = 1.0 / std::sqrt(static_cast<double>(weight.size(1)));
   initializer.uniform("weight", weight, -bound, bound);
-  initializer.uniform("bias", bias, -bound, bound);
+  if (bias.defined()) initializer.uniform("bias", bias, -bound, bound);
 }
 
 }  // namespace mestre

@@ -10,16 +10,16 @@
 namespace mestre {
 
 /// y_t = SiLU(bias + sum_k weight[:, k] x_{t - taps + 1 + k}); what lies before the sequence is zero.
-/// Parameters: weight [channels, taps], bias [channels].
+/// Parameters: weight [channels, taps], and bias [channels] where it has one, else zero.
 class ShortConvolution : public torch::nn::Module {
  public:
-  ShortConvolution(std::int64_t channels, std::int64_t taps);
+  ShortConvolution(std::int64_t channels, std::int64_t taps, bool has_bias = true);
   /// x [batch, length, channels], of any strides, to the same shape.
   [[nodiscard]] at::Tensor forward(const at::Tensor& x) const;
   /// U(-1/sqrt(taps), 1/sqrt(taps)) for both, as the framework's convolution has it.
   void initialize(const Initializer& initializer);
 
-  at::Tensor weight, bias;
+  at::Tensor weight, bias;  // bias undefined where there is none
 };
 
 }  // namespace mestre

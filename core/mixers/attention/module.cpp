@@ -8,18 +8,22 @@ namespace mestre {
 
 AttentionModule::AttentionModule(const AttentionOptions& options, const ModelShape& shape)
     : options_(options), head_size_(options.head_size(shape)) {
-  qkv_ =
-      register_module("qkv", std::make_shared<Dense>(shape.width, (options.heads + 2 * options.kv_heads) * head_size_));
+  qkv_ = register_module("qkv", std::make_shared<Dense>(shape.width, options.channels(shape)));
+  if (options.short_convolution > 0)
+    convolution_ = register_module(
+        "qkv_conv1d", std::make_shared<ShortConvolution>(options.channels(shape), options.short_convolution, false));
   out_ = register_module("out", std::make_shared<Dense>(options.heads * head_size_, shape.width));
 }
 
 at::Tensor AttentionModule::forward(const at::Tensor& x) {
   if (options_.rope) prepare_rotation(x);
-  return out_->forward(attend(qkv_->forward(x), {.heads = options_.heads,
-                                                 .groups = options_.kv_heads,
-                                                 .window = options_.window,
-                                                 .cosines = cosines_,
-                                                 .sines = sines_}));
+  at::Tensor qkv = qkv_->forward(x);
+  if (convolution_) qkv = convolution_->forward(qkv);
+  return out_->forward(attend(qkv, {.heads = options_.heads,
+                                    .groups = options_.kv_heads,
+                                    .window = options_.window,
+                                    .cosines = cosines_,
+                                    .sines = sines_}));
 }
 
 void AttentionModule::prepare_rotation(const at::Tensor& x) {
@@ -33,6 +37,7 @@ void AttentionModule::prepare_rotation(const at::Tensor& x) {
 
 void AttentionModule::initialize(const Initializer& initializer) {
   initializer.linear("qkv.weight", qkv_->weight);
+  if (convolution_) convolution_->initialize(initializer.inside("qkv_conv1d"));
   initializer.output("out.weight", out_->weight);
 }
 

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "core/mixers/short_convolution.h"
+
 namespace mestre {
 
 void AttentionOptions::describe(OptionVisitor& visitor) {
@@ -23,6 +25,7 @@ void AttentionOptions::describe(OptionVisitor& visitor) {
                 window);
   visitor.visit({.name = "rope", .doc = "rotary position embedding on queries and keys"}, rope);
   visitor.visit({.name = "rope_base", .doc = "base of the rotary frequencies", .min = 1}, rope_base);
+  describe_short_convolution(visitor, short_convolution);
 }
 
 void AttentionOptions::resolve(const ModelShape&) {
@@ -44,8 +47,8 @@ void AttentionOptions::check(const ModelShape& shape, const Problem& problem) co
 }
 
 std::int64_t AttentionOptions::parameters(const ModelShape& shape) const {
-  const std::int64_t head = head_size(shape);
-  return shape.width * head * (heads + 2 * kv_heads) + heads * head * shape.width;
+  return shape.width * channels(shape) + short_convolution_parameters(short_convolution, channels(shape)) +
+         heads * head_size(shape) * shape.width;
 }
 
 double AttentionOptions::mean_visible_keys(std::int64_t length) const {
@@ -62,7 +65,8 @@ double AttentionOptions::forward_flops(const ModelShape& shape, std::int64_t len
 double AttentionOptions::activation_bytes(const ModelShape& shape, std::int64_t, double element) const {
   // q, k, v, the output of attention, and the normalised input; the scores are recomputed.
   const double kept = static_cast<double>(head_size(shape)) * static_cast<double>(2 * heads + 2 * kv_heads);
-  return (kept + static_cast<double>(shape.width)) * element;
+  return (kept + short_convolution_kept(short_convolution, channels(shape)) + static_cast<double>(shape.width)) *
+         element;
 }
 
 }  // namespace mestre

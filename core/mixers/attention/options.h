@@ -11,6 +11,7 @@ struct AttentionOptions final : MixerOptions {
   std::int64_t window = 0;    // keys that a query sees, itself included; 0: all up to itself
   bool rope = true;
   double rope_base = 10000;
+  std::int64_t short_convolution = 0;  // taps on queries, keys and values; 0: none
 
   [[nodiscard]] std::string_view type() const override { return "attention"; }
   [[nodiscard]] int version() const override { return 1; }
@@ -26,6 +27,10 @@ struct AttentionOptions final : MixerOptions {
 
   /// Elements of one head.
   [[nodiscard]] std::int64_t head_size(const ModelShape& shape) const { return shape.width / heads; }
+  /// Channels of the queries, keys and values.
+  [[nodiscard]] std::int64_t channels(const ModelShape& shape) const {
+    return head_size(shape) * (heads + 2 * kv_heads);
+  }
   /// Mean over the queries of a sequence of the number of keys that the mask leaves.
   [[nodiscard]] double mean_visible_keys(std::int64_t length) const;
 };

@@ -1,0 +1,37 @@
+// Options and costs of the retention mixer; equations in README.md beside it.
+#pragma once
+
+#include "core/mixers/expanded_heads.h"
+#include "core/mixers/mixer.h"
+
+namespace mestre {
+
+struct RetentionOptions final : MixerOptions {
+  std::int64_t heads = 0;      // h
+  double key_expansion = 1;    // K = key_expansion * width, all heads together
+  double value_expansion = 2;  // V = value_expansion * width, the same
+  bool rope = true;
+  double rope_base = 10000;
+  std::int64_t short_convolution = 0;  // taps on queries, keys and values; 0: none
+
+  [[nodiscard]] std::string_view type() const override { return "retention"; }
+  [[nodiscard]] int version() const override { return 1; }
+  [[nodiscard]] std::unique_ptr<MixerOptions> clone() const override {
+    return std::make_unique<RetentionOptions>(*this);
+  }
+  void describe(OptionVisitor& visitor) override;
+  void check(const ModelShape& shape, const Problem& problem) const override;
+  [[nodiscard]] std::int64_t parameters(const ModelShape& shape) const override;
+  [[nodiscard]] double forward_flops(const ModelShape& shape, std::int64_t length) const override;
+  [[nodiscard]] double activation_bytes(const ModelShape& shape, std::int64_t length, double element) const override;
+
+  [[nodiscard]] ExpandedHeads sizes(const ModelShape& shape) const {
+    return expanded_heads(shape, heads, key_expansion, value_expansion);
+  }
+
+ private:
+  /// Of the matrices, which are applied to every token once.
+  [[nodiscard]] std::int64_t dense_parameters(const ModelShape& shape) const;
+};
+
+}  // namespace mestre
