@@ -54,21 +54,13 @@ void fill(at::Tensor& tensor, Draw draw) {
   tensor.copy_(at::from_blob(values.data(), tensor.sizes(), at::kFloat));
 }
 
-// A block is a mixer (or several) with the MLP behind it; without MLPs, each layer.
-std::int64_t blocks_of(const ModelSpec& model) {
-  const std::vector<const MixerOptions*> stack = model.stack();
-  const auto mlps =
-      std::count_if(stack.begin(), stack.end(), [](const MixerOptions* mixer) { return mixer->type() == "mlp"; });
-  return mlps > 0 ? mlps : static_cast<std::int64_t>(stack.size());
-}
-
 }  // namespace
 
 Initializer::Initializer(const ModelSpec& model, std::int64_t seed)
     : scheme_(model.options.initialization == "scaled" ? Scheme::kScaled : Scheme::kMamba),
       width_(static_cast<double>(model.options.width)),
-      residual_layers_(static_cast<double>(model.stack().size())),
-      blocks_(static_cast<double>(blocks_of(model))),
+      residual_layers_(static_cast<double>(model.options.depth())),
+      blocks_(static_cast<double>(model.blocks())),
       seed_(static_cast<std::uint64_t>(seed)) {
   if (scheme_ == Scheme::kMamba && model.options.initialization != "mamba")
     throw Error(ErrorCode::kBug, "unknown initialization '" + model.options.initialization + "'");

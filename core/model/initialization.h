@@ -16,10 +16,10 @@
 namespace mestre {
 
 /// How the model around a mixer asks for its weights (paper, section 2):
-///   mamba:  embeddings N(0, 0.02^2); linears U(-1/sqrt(in), 1/sqrt(in)); outputs as linears, divided by sqrt(number of
-///   residual layers) scaled: embeddings and linears N(0, 2 / (5 d)); outputs N(0, 1 / (d blocks^2)); a block ends with
-///   its MLP, and each layer is one where
-///           the model has no MLP
+///   mamba:  embeddings N(0, 0.02^2); linears U(-1/sqrt(in), 1/sqrt(in)); outputs as linears, divided by
+///           sqrt(number of residual layers)
+///   scaled: embeddings and linears N(0, 2 / (5 d)); outputs N(0, 1 / (d blocks^2)), where `blocks` is the model's own
+///           count (layers_per_block)
 /// Every function overwrites the tensor; `name` is the parameter's, below the prefix of this Initializer.
 class Initializer {
  public:

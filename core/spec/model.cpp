@@ -22,6 +22,12 @@ void ModelOptions::describe(OptionVisitor& visitor) {
   visitor.visit(
       {.name = "repeat", .doc = "how often the pattern of layers stands", .unit = Unit::kCount, .min = 1, .max = 10000},
       repeat);
+  visitor.visit({.name = "layers_per_block",
+                 .doc = "layers of a block; 0: 2 where the pattern has an even number, else all",
+                 .unit = Unit::kCount,
+                 .min = 0,
+                 .max = 10000},
+                layers_per_block);
   visitor.visit({.name = "tied_head", .doc = "the head shares the embedding's weights"}, tied_head);
   visitor.visit({.name = "norm_epsilon", .doc = "added to the mean square in RMSNorm", .min = 0, .max = 1},
                 norm_epsilon);
@@ -30,6 +36,11 @@ void ModelOptions::describe(OptionVisitor& visitor) {
                         "scaled: normal by width, as for untied heads",
                  .choices = {"mamba", "scaled"}},
                 initialization);
+}
+
+std::int64_t ModelOptions::block_length() const {
+  if (layers_per_block > 0) return layers_per_block;
+  return layers.size() % 2 == 0 ? 2 : static_cast<std::int64_t>(layers.size());
 }
 
 ModelSpec::ModelSpec(const ModelSpec& other) : options(other.options) {
@@ -43,7 +54,7 @@ ModelSpec& ModelSpec::operator=(const ModelSpec& other) {
 
 std::vector<const MixerOptions*> ModelSpec::stack() const {
   std::vector<const MixerOptions*> stack;
-  stack.reserve(options.layers.size() * static_cast<std::size_t>(options.repeat));
+  stack.reserve(static_cast<std::size_t>(options.depth()));
   for (std::int64_t turn = 0; turn < options.repeat; ++turn) {
     for (const std::string& name : options.layers) {
       const auto found = instances.find(name);
@@ -56,6 +67,7 @@ std::vector<const MixerOptions*> ModelSpec::stack() const {
 
 void ModelSpec::resolve(std::int64_t vocabulary) {
   if (options.vocabulary == 0) options.vocabulary = vocabulary;
+  options.layers_per_block = options.block_length();
   for (auto& [name, mixer] : instances) mixer->resolve(shape());
 }
 

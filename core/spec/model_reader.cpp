@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/mixers/registry.h"
+#include "core/spec/model_blocks.h"
 #include "core/spec/option_reader.h"
 
 namespace mestre {
@@ -61,10 +62,14 @@ struct ModelReader::Impl {
   }
 
   std::map<std::string, Instance> sort_out(const std::vector<const Setting*>& settings,
-                                           std::vector<const Setting*>& scalars) {
+                                           std::vector<const Setting*>& scalars, std::vector<const Setting*>& blocks) {
     std::map<std::string, Instance> instances;
     for (const Setting* setting : settings) {
       const KeyPart& part = setting->path[1];
+      if (is_block_setting(*setting)) {
+        blocks.push_back(setting);
+        continue;
+      }
       const bool is_table = setting->path.size() > 2 || setting->value->is(Kind::kTable);
       if (schema.find(part.name) >= 0 || !is_table) {
         scalars.push_back(setting);
@@ -84,15 +89,47 @@ struct ModelReader::Impl {
     return instances;
   }
 
+  // Puts the blocks of their own into the pattern; `places` says where each layer is named. False where some
+  // do not fit.
+  bool lay_out(const Setting& layers, const Setting* layers_per_block, const std::vector<const Setting*>& settings,
+               ModelOptions& options, std::vector<Position>& places) {
+    for (const TomlValue& element : layers.value->elements) places.push_back(element.where);
+    const auto count = static_cast<std::int64_t>(options.layers.size());
+    if (count > kMostLayers / options.repeat) {
+      report(layers.value->where, fmt::format("{} layers {} times", count, options.repeat),
+             {fmt::format("expected at most {} layers in all", kMostLayers)});
+      return false;
+    }
+    if (options.depth() % options.block_length() != 0) {
+      report((layers_per_block != nullptr ? layers_per_block : &layers)->value->where,
+             fmt::format("{} layers are no whole blocks of {}", options.depth(), options.block_length()),
+             {"expected model.layers_per_block to divide the number of layers (the pattern times repeat)"});
+      return false;
+    }
+    const auto complain = [this](Position at, std::string message, std::vector<std::string> notes) {
+      report(at, std::move(message), std::move(notes));
+    };
+    std::vector<BlockSetting> blocks;
+    bool read_all = true;
+    for (const Setting* setting : settings) {
+      if (setting->path.size() == 2 && setting->value->is(Kind::kTable)) continue;  // [model.blocks], and nothing in it
+      std::optional<BlockSetting> block = read_block_setting(*setting, complain);
+      read_all = read_all && block.has_value();
+      if (block) blocks.push_back(std::move(*block));
+    }
+    return replace_blocks(blocks, options, places, complain) && read_all;
+  }
+
   // Adds the instances that are only named in layers, and marks those that stand there. False where one is unknown.
-  bool add_layers(const ModelOptions& options, const Setting& source, std::map<std::string, Instance>& instances) {
+  bool add_layers(const ModelOptions& options, const std::vector<Position>& places,
+                  std::map<std::string, Instance>& instances) {
     bool known_all = true;
     for (std::size_t i = 0; i < options.layers.size(); ++i) {
       const std::string& name = options.layers[i];
       Instance& instance = instances[name];
       if (instance.name.empty()) {
         instance.name = name;
-        instance.place = source.value->elements[i].where;
+        instance.place = places[i];
         if (find_mixer_type(name) == nullptr) {
           known_all = false;
           std::vector<std::string> known = mixer_type_names();
@@ -161,16 +198,20 @@ struct ModelReader::Impl {
     sound = true;
     ModelSpec model;
     std::vector<const Setting*> scalars;
-    std::map<std::string, Instance> instances = sort_out(settings, scalars);
+    std::vector<const Setting*> blocks;
+    std::map<std::string, Instance> instances = sort_out(settings, scalars, blocks);
     std::vector<const Setting*> scalar_sources;
     const std::vector<const ReadSetting*> read = read_once(schema, scalars, 1, "[model]");
     sound = apply_settings(schema, read, model.options, scalar_sources, owner.name, owner.place, diagnostics) && sound;
-    const Setting* layers = scalar_sources[static_cast<std::size_t>(schema.find("layers"))];
+    const auto setter = [&](std::string_view field) {
+      return scalar_sources[static_cast<std::size_t>(schema.find(field))];
+    };
+    const Setting* layers = setter("layers");
     if (layers == nullptr || model.options.layers.empty()) return std::nullopt;
-    if (static_cast<std::int64_t>(model.options.layers.size()) > kMostLayers / model.options.repeat)
-      report(layers->value->where, fmt::format("{} layers {} times", model.options.layers.size(), model.options.repeat),
-             {fmt::format("expected at most {} layers in all", kMostLayers)});
-    const bool known_all = add_layers(model.options, *layers, instances);
+    std::vector<Position> places;
+    const bool laid_out = lay_out(*layers, setter("layers_per_block"), blocks, model.options, places);
+    const bool known_all = add_layers(model.options, places, instances) && laid_out;
+    sound = sound && laid_out;
 
     std::map<std::string, std::vector<const Setting*>> sources;
     std::vector<std::string> present;

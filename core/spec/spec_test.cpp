@@ -146,6 +146,22 @@ TEST(Model, CountsItsParametersByHand) {
   EXPECT_EQ(untied.parameters(), model.parameters() + 257 * 64);
 }
 
+TEST(Model, CountsItsBlocks) {
+  ModelSpec model = small_samba();
+  EXPECT_EQ(model.options.layers_per_block, 2);
+  EXPECT_EQ(model.blocks(), 4);
+  const auto length = [](std::vector<std::string> layers) {
+    ModelOptions options;
+    options.layers = std::move(layers);
+    return options.block_length();
+  };
+  EXPECT_EQ(length({"mamba"}), 1);
+  EXPECT_EQ(length({"mamba", "mlp"}), 2);
+  EXPECT_EQ(length({"mamba", "swa", "mlp"}), 3);
+  model.options.layers_per_block = 4;
+  EXPECT_EQ(model.blocks(), 2);
+}
+
 TEST(Attention, CountsThePairsThatTheMaskLeaves) {
   AttentionOptions options;
   options.heads = 1;
