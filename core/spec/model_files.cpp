@@ -97,20 +97,42 @@ std::unique_ptr<ModelFile> read_model_file(const fs::path& path, const std::stri
   return model;
 }
 
-ModelFiles::ModelFiles(const std::vector<fs::path>& folders, Diagnostics& diagnostics) : diagnostics_(diagnostics) {
-  for (const fs::path& folder : folders) {
-    // Upwards in the words of the user, so that messages name files as he would: experiments/paper, experiments, ., ..
-    fs::path written = folder.empty() ? fs::path(".") : folder;
-    for (fs::path at = fs::absolute(written).lexically_normal();; at = at.parent_path()) {
-      std::error_code ignored;
-      fs::path models = (written / "models").lexically_normal();
-      if (fs::is_directory(at / "models", ignored) &&
-          std::find(folders_.begin(), folders_.end(), models) == folders_.end())
-        folders_.push_back(std::move(models));
-      if (at == at.parent_path()) break;
-      written = (written / "..").lexically_normal();
-    }
+std::vector<fs::path> model_folders(fs::path folder) {
+  // Upwards in the words of the user, so that messages name files as he would: experiments/paper, experiments, ., ..
+  std::vector<fs::path> folders;
+  fs::path written = folder.empty() ? fs::path(".") : std::move(folder);
+  fs::path at = fs::absolute(written).lexically_normal();
+  if (!at.has_filename()) at = at.parent_path();  // "a/.", in normal form "a/"
+  for (;; at = at.parent_path()) {
+    std::error_code ignored;
+    if (fs::is_directory(at / "models", ignored)) folders.push_back((written / "models").lexically_normal());
+    if (at == at.parent_path()) break;
+    written = (written / "..").lexically_normal();
   }
+  return folders;
+}
+
+std::vector<ListedModel> list_models(const fs::path& folder, std::int64_t vocabulary, Diagnostics& diagnostics) {
+  std::vector<ListedModel> models;
+  std::vector<std::unique_ptr<ModelFile>> files;  // their settings must stay while the reader lives
+  ModelReader reader(diagnostics);
+  for (const std::string& name : model_names(folder)) {
+    files.push_back(read_model_file(folder / (name + ".toml"), name, diagnostics));
+    if (files.back() == nullptr) continue;  // not TOML, which is reported
+    const ModelFile& file = *files.back();
+    std::vector<const Setting*> settings;
+    overlay(settings, file.settings);
+    const ModelOwner owner = {.name = fmt::format("model '{}'", name), .place = file.place};
+    std::optional<ModelSpec> spec = reader.read(settings, owner, vocabulary);
+    if (spec) models.push_back({name, file.doc, file.sequence_length, std::move(*spec)});
+  }
+  return models;
+}
+
+ModelFiles::ModelFiles(const std::vector<fs::path>& folders, Diagnostics& diagnostics) : diagnostics_(diagnostics) {
+  for (const fs::path& folder : folders)
+    for (fs::path& models : model_folders(folder))
+      if (std::find(folders_.begin(), folders_.end(), models) == folders_.end()) folders_.push_back(std::move(models));
 }
 
 const ModelFile* ModelFiles::find(const std::string& name, Position place) {

@@ -75,4 +75,21 @@ class ModelFiles {
 /// Names of the model files under `folder`, sorted.
 [[nodiscard]] std::vector<std::string> model_names(const fs::path& folder);
 
+/// Where model.use looks: models/ in `folder` (as the user wrote it, "" for the working directory), then in each folder
+/// above it, those that are there.
+[[nodiscard]] std::vector<fs::path> model_folders(fs::path folder);
+
+/// A model file's model, by itself.
+struct ListedModel {
+  std::string name;  // as model.use names it
+  std::string doc;
+  std::int64_t sequence_length = 0;  // of the training it is meant for
+  ModelSpec spec;
+};
+
+/// All models under `folder`, sorted by name. `vocabulary` is for those that take the tokenizer's. Mistakes are
+/// reported, and the model left out.
+[[nodiscard]] std::vector<ListedModel> list_models(const fs::path& folder, std::int64_t vocabulary,
+                                                   Diagnostics& diagnostics);
+
 }  // namespace mestre

@@ -26,8 +26,8 @@ namespace {
 constexpr std::array<const char*, 6> kKinds = {"models", "mixers", "tasks", "measurements", "sections", "commands"};
 
 struct Arguments {
-  std::string kind;  // empty: all
-  std::string models = "experiments/models";
+  std::string kind;         // empty: all
+  std::string models;       // empty: where model.use looks first
   std::int64_t length = 0;  // 0: each model's own
   bool json = false;
 };
@@ -64,7 +64,10 @@ std::vector<Described> describe_sections() {
   return {{"sweep", "the sweep itself", OptionSchema(sweep)},
           {"train", "how a cell is trained; part of a job's identity", OptionSchema(train)},
           {"data", "where the text comes from; it enters the identity by its digest", OptionSchema(data)},
-          {"model", "the model around its mixers, or use = \"NAME\" of a file below models/", OptionSchema(model)},
+          {"model",
+           "the model around its mixers, or use = \"NAME\" of a file below models/; [model.blocks] replaces layers of "
+           "single blocks",
+           OptionSchema(model)},
           {"resources", "what a job is given; changes no result", OptionSchema(resources)},
           {"slurm", "what sbatch is told besides; changes no result", OptionSchema(slurm)},
           {"worker", "a program of the sweep's own in the place of mestre-worker", OptionSchema(worker)}};
@@ -121,38 +124,23 @@ void print_described(const std::vector<Described>& all) {
   }
 }
 
-struct CatalogModel {
-  std::string name;
-  std::string doc;
-  std::int64_t length = 0;
-  ModelSpec spec;
-};
-
-// Every model below the folder, resolved with the bytes tokenizer where it leaves its vocabulary open.
-std::vector<CatalogModel> read_models(const Arguments& arguments, Diagnostics& diagnostics) {
-  if (!fs::is_directory(arguments.models))
-    throw Error(ErrorCode::kNotFound, fmt::format("no folder '{}'", escaped(arguments.models)))
-        .hint("expected a folder of model files; --models names it");
-  const std::int64_t vocabulary = open_tokenizer("bytes")->identity().vocabulary;
-  std::vector<CatalogModel> models;
-  std::vector<std::unique_ptr<ModelFile>> files;  // their settings must stay while the reader lives
-  ModelReader reader(diagnostics);
-  for (const std::string& name : model_names(arguments.models)) {
-    files.push_back(read_model_file(fs::path(arguments.models) / (name + ".toml"), name, diagnostics));
-    if (files.back() == nullptr) continue;  // not TOML, which is reported
-    std::vector<const Setting*> settings;
-    overlay(settings, files.back()->settings);
-    std::optional<ModelSpec> spec =
-        reader.read(settings, {.name = fmt::format("model '{}'", name), .place = files.back()->place}, vocabulary);
-    const std::int64_t length = arguments.length > 0 ? arguments.length : files.back()->sequence_length;
-    if (spec) models.push_back({name, files.back()->doc, length, std::move(*spec)});
-  }
-  return models;
+// Where a sweep in experiments/ of the working directory, or in that itself, looks first; empty: nowhere.
+fs::path folder_of_models(const Arguments& arguments) {
+  if (!arguments.models.empty()) return arguments.models;
+  std::error_code ignored;
+  const std::vector<fs::path> folders = model_folders(fs::is_directory("experiments", ignored) ? "experiments" : "");
+  return folders.empty() ? fs::path() : folders.front();
 }
 
 int show_models(const Arguments& arguments) {
+  const fs::path folder = folder_of_models(arguments);
+  if (!fs::is_directory(folder))
+    throw Error(ErrorCode::kNotFound, folder.empty() ? std::string("no folder 'models' here or above")
+                                                     : fmt::format("no folder '{}'", escaped(folder.native())))
+        .hint("expected a folder of model files; --models names it");
   Diagnostics diagnostics;
-  const std::vector<CatalogModel> models = read_models(arguments, diagnostics);
+  const std::int64_t vocabulary = open_tokenizer("bytes")->identity().vocabulary;  // where a model leaves it open
+  const std::vector<ListedModel> models = list_models(folder, vocabulary, diagnostics);
   if (diagnostics.has_errors()) {
     put_note(diagnostics.render());
     return kExitBadInput;
@@ -166,10 +154,11 @@ int show_models(const Arguments& arguments) {
                   {.title = "forward", .unit = "FLOP/token", .key = "flops_per_token_forward", .show = Show::kCount},
                   {.title = "training", .unit = "FLOP/token", .key = "flops_per_token_training", .show = Show::kCount},
                   {.title = "at length", .unit = "tokens", .key = "sequence_length", .show = Show::kExact}}};
-  for (const CatalogModel& model : models) {
-    const double forward = model.spec.forward_flops(model.length);
+  for (const ListedModel& model : models) {
+    const std::int64_t length = arguments.length > 0 ? arguments.length : model.sequence_length;
+    const double forward = model.spec.forward_flops(length);
     table.add({model.name, model.spec.parameters(), model.spec.parameters_without_embeddings(), forward, 3 * forward,
-               model.length});
+               length});
   }
   put_out(arguments.json ? to_json(table) : to_text(table));
   return kExitOk;
@@ -203,7 +192,7 @@ int show_all(Arguments arguments, const CLI::App& app) {
   std::string_view before = arguments.json ? "{" : "";
   for (const char* kind : kKinds) {
     arguments.kind = kind;
-    if (arguments.kind == "models" && !fs::is_directory(arguments.models)) continue;
+    if (arguments.kind == "models" && !fs::is_directory(folder_of_models(arguments))) continue;
     put_out(before);
     if (arguments.json) print_out("\"{}\":", kind);
     if (const int status = show_kind(arguments, app); status != kExitOk) return status;
@@ -225,7 +214,8 @@ void register_catalog(CLI::App& app, const Globals&, Action& chosen) {
       app.add_subcommand("catalog", "what a sweep can be made of: options with types, defaults and ranges");
   command->add_option("KIND", arguments->kind, fmt::format("{}; default: all", fmt::join(kKinds, ", ")))
       ->check(CLI::IsMember(std::vector<std::string>(kKinds.begin(), kKinds.end())));
-  command->add_option("--models", arguments->models, "folder of model files")->capture_default_str();
+  command->add_option("--models", arguments->models,
+                      "folder of model files; default: models/ in experiments/, here, or above, the nearest");
   command
       ->add_option("--length", arguments->length,
                    "tokens of context at which FLOPs are counted; default: each model's own")

@@ -2,7 +2,8 @@
 """Runs each case under cases/ and compares what `mestre` says with what the case expects, to the letter.
 
 A case is a folder:
-  cmd             shell lines, run in a temporary copy of common/ with the case's own files laid over it; `mestre` is on the path
+  cmd             shell lines, run in a temporary copy of common/ with the case's own files laid over it and the project's
+                  experiments/ beside them; `mestre` is on the path
   expected.out    what must stand on stdout; none where the file is missing
   expected.err    the same for stderr
   expected.code   the exit status; 0 where the file is missing
@@ -30,6 +31,7 @@ def run(case: Path, binaries: Path) -> dict[str, bytes]:
         shutil.copytree(HERE / "common", folder, dirs_exist_ok=True)
         ignored = shutil.ignore_patterns("cmd", "expected.*")
         shutil.copytree(case, folder, dirs_exist_ok=True, ignore=ignored)
+        (Path(folder) / "experiments").symlink_to(HERE.parent.parent / "experiments")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MESTRE_")}
         environment |= {"PATH": f"{binaries}:{environment['PATH']}", "MESTRE_DATA": "data", "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
         environment["MESTRE_SCHEMA"] = str(HERE.parents[1] / "store/schema.sql")
