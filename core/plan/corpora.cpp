@@ -84,7 +84,15 @@ std::optional<PlannedCorpus> Corpora::made_by(const std::string& task, const Pla
   }
   PlannedCorpus made = tokenizer_of(like);
   made.identity.task = type->name;
-  made.identity.task_version = type->make()->version();
+  const std::unique_ptr<TaskOptions> options = type->make();
+  made.identity.task_version = options->version();
+  if (type->text == TaskText::kItems) {
+    const std::optional<PlannedCorpus> items = find(options->items(), "", place, place);
+    if (!items) return std::nullopt;
+    made.identity.digest = items->identity.digest;
+    made.path = items->path;
+    made.missing = made.missing || items->missing;
+  }
   made.json = canonical_json(made.identity);
   made.place = place;
   return made;
@@ -105,7 +113,7 @@ const Corpora::Found& Corpora::manifest(const std::string& path, Position place)
       const std::string name = fs::path(path).parent_path().generic_string();
       add_missing({.path = path,
                    .place = whole.lexically_normal().generic_string(),
-                   .remedy = fmt::format("mestre data prepare {} FILES-OR-FOLDERS --holdout 0.02",
+                   .remedy = fmt::format("prepare them: mestre data prepare {} FILES-OR-FOLDERS --holdout 0.02",
                                          name.empty() ? "NAME" : name)});
     }
   }

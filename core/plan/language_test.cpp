@@ -134,6 +134,60 @@ TEST(Extends, LetsASeedReplaceTheSeedsThatItStandsFor) {
   EXPECT_EQ(seeds("seed_data = 6\n"), (std::pair<std::int64_t, std::int64_t>(5, 6)));
 }
 
+TEST(MadeText, IsKnownByItsTaskAndTokenizer) {
+  SweepFolder folder;
+  const Plan plan = folder.sound(kTune + "data.task = \"passkey\"\n");
+  const PlannedJob& job = job_called(plan, 0, "tune");
+  const DataIdentity data = std::get<TrainJob>(parse_job(job.spec)).data;
+  EXPECT_EQ(data.task, "passkey");
+  EXPECT_EQ(data.digest, "");
+  EXPECT_EQ(data.tokenizer, "bytes");
+  EXPECT_EQ(job.data, "text/train.manifest");
+  EXPECT_TRUE(plan.features.contains(kMadeTextFeature));
+  EXPECT_TRUE(plan.missing.empty());
+}
+
+TEST(MadeText, OfItemsNeedsTheItems) {
+  SweepFolder folder;
+  const Plan plan = folder.sound("[[measure]]\nquantity = \"entropy\"\ndata.task = \"gsm8k\"\n");
+  const PlannedJob& job = job_called(plan, 0, "entropy");
+  EXPECT_EQ(job.kind, "measure");
+  EXPECT_TRUE(job.provisional);
+  ASSERT_EQ(plan.missing.size(), 1U);
+  EXPECT_NE(plan.missing[0].path.find("gsm8k"), std::string::npos) << plan.missing[0].path;
+  EXPECT_FALSE(job_called(plan, 0, "train").provisional);
+}
+
+TEST(Speed, IsMeasuredOnceForAllCellsOfOneModelAndMachine) {
+  SweepFolder folder;
+  const std::string speed = "[[measure]]\nquantity = \"prompt_throughput\"\nlengths = [256, 512]\n";
+  const Plan plan = folder.sound(kSeeds + speed);
+  EXPECT_EQ(plan.jobs.size(), 3U);
+  const auto job = std::get<EvaluateJob>(parse_job(job_called(plan, 1, "prompt_throughput").spec));
+  ASSERT_TRUE(job.setup);
+  EXPECT_EQ(job.setup->gpus, 0);
+  EXPECT_NE(job.setup->build, "");
+  const auto id = [&](const std::string& rest) {
+    return job_called(folder.sound(rest + speed), 0, "prompt_throughput").id;
+  };
+  const std::string before = id("");
+  EXPECT_NE(id("[resources]\ngpus = 1\n"), before);
+  EXPECT_NE(id("[[axis]]\ntrain.precision = [\"bfloat16\"]\n"), before);
+  EXPECT_EQ(id("[[axis]]\ntrain.learning_rate = [0.5]\n"), before);
+}
+
+TEST(Speed, NeedsNoTraining) {
+  SweepFolder folder;
+  const std::string head = "[sweep]\nname = \"speeds\"\n" + std::string(kTestModel) + "vocabulary = 300\n";
+  const std::string speed = "[[measure]]\nquantity = \"prompt_throughput\"\nlengths = [256, 512]\n";
+  const auto plan = folder.plan(head + "[train]\nprecision = \"bfloat16\"\n" + speed);
+  ASSERT_TRUE(plan) << folder.said;
+  EXPECT_EQ(jobs_of(*plan, 0), std::vector<std::string>{"prompt_throughput"});
+  EXPECT_NE(plan->jobs[0].spec.find("\"precision\":\"bfloat16\""), std::string::npos);
+  EXPECT_FALSE(folder.plan(head + speed + kTestEvaluation));
+  EXPECT_NE(folder.said.find("[train] lacks 'tokens'"), std::string::npos) << folder.said;
+}
+
 const std::string kLlama =
     R"({"hidden_size":64,"intermediate_size":160,"model_type":"llama","num_attention_heads":4,"num_hidden_layers":2,)"
     R"("num_key_value_heads":2,"rms_norm_eps":1e-05,"rope_theta":10000.0,"tie_word_embeddings":false,"vocab_size":257})";

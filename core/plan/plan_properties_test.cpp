@@ -119,6 +119,51 @@ RC_GTEST_PROP(PlanProperties, MoreValuesKeepEveryJob, ()) {
   RC_ASSERT(after.size() == plan.cells.size());
 }
 
+// A sweep in one file, or its axes spread over a file and the one that it extends: the same plan.
+RC_GTEST_PROP(PlanProperties, ExtendingIsMerging, ()) {
+  SweepFolder& folder = shared_folder();
+  const std::vector<RandomAxis> axes = random_axes(1);
+  const auto split = static_cast<std::ptrdiff_t>(*rc::gen::inRange<std::size_t>(0, axes.size() + 1));
+  std::vector<RandomAxis> parent(axes.begin(), axes.begin() + split);
+  const std::vector<RandomAxis> own(axes.begin() + split, axes.end());
+  std::string replaced;  // an axis of the parent's that the child has anew, in its place
+  if (!parent.empty() && *rc::gen::arbitrary<bool>()) {
+    replaced = toml({parent.front()});
+    parent.front().values = {"0.9", "0.8"};
+  }
+  replace_file(folder.path() / "parent.toml",
+               "[sweep]\nname = \"parent\"\n[train]\ntokens = \"1M\"\nsequence_length = 256\n" +
+                   std::string(kTestData) + toml(parent) + kTestEvaluation);
+  const std::optional<Plan> merged =
+      folder.plan("extends = \"parent.toml\"\n[sweep]\nname = \"test\"\n[train]\nsteps = 32\nsequences_per_step = 8\n" +
+                  std::string(kTestModel) + replaced + toml(own));
+  RC_ASSERT(merged.has_value());
+  const Plan whole = folder.sound(toml(axes) + kTestEvaluation);
+  RC_ASSERT(names_of(*merged) == names_of(whole));
+  RC_ASSERT(ids_of(*merged, "train") == ids_of(whole, "train"));
+  RC_ASSERT(ids_of(*merged, "evaluate") == ids_of(whole, "evaluate"));
+}
+
+// Adding stages, evaluations and measurements keeps every training, and a job comes after those that it needs.
+RC_GTEST_PROP(PlanProperties, WhatFollowsTheTrainingDoesNotChangeIt, ()) {
+  SweepFolder& folder = shared_folder();
+  const std::string axes = toml(random_axes());
+  const std::set<std::string> before = ids_of(folder.sound(axes), "train");
+  const int stages = *rc::gen::inRange(0, 4);
+  std::string rest = kTestEvaluation;
+  for (int s = 0; s < stages; ++s)
+    rest += fmt::format(
+        "[[stage]]\nname = \"stage {0}\"\ntrain.steps = {1}\n[[evaluate]]\nname = \"after {0}\"\n"
+        "task = \"perplexity\"\ncheckpoint = \"stage {0}\"\nlengths = [128]\n",
+        s, *rc::gen::inRange(1, 9));
+  const Plan plan = folder.sound(axes + rest);
+  const std::set<std::string> after = ids_of(plan, "train");
+  RC_ASSERT(std::includes(after.begin(), after.end(), before.begin(), before.end()));
+  RC_ASSERT(after.size() == before.size() * static_cast<std::size_t>(1 + stages));
+  for (std::size_t job = 0; job < plan.jobs.size(); ++job)
+    for (const std::size_t other : plan.jobs[job].needs) RC_ASSERT(other < job);
+}
+
 // Another value than the default that the field allows, as TOML.
 std::string another_value(const OptionField& field) {
   if (!field.field.choices.empty()) return fmt::format("\"{}\"", field.field.choices.back());
@@ -160,7 +205,11 @@ TEST(PlanProperties, SurvivesDamagedFiles) {
       "[[axis]]\nname = \"a\"\n[[axis.cell]]\nlabel = \"x\"\nmodel.swa.window = 8\n[[axis.cell]]\nlabel = \"y\"\n"
       "[[axis]]\ntrain.seed = [1, 2]\n[[exclude]]\nwhere = { a = \"x\", seed = 2 }\n[[when]]\nwhere = { a = \"y\" "
       "}\ntrain.warmup = 0.5\n" +
-      kTestEvaluation;
+      kTestEvaluation +
+      "[[stage]]\nname = \"tune\"\nwhere = { a = \"x\" }\ntrain.steps = 2\ndata.task = \"passkey\"\n"
+      "[[evaluate]]\nname = \"p\"\ntask = \"passkey\"\ncheckpoint = \"tune\"\nlengths = [256]\n"
+      "[[measure]]\nquantity = \"prompt_throughput\"\nlengths = [64]\nresources.threads = 2\n"
+      "[slurm]\npartition = \"a\"\n";
   const std::vector<std::string> pieces = {
       "[",     "]",    "[[",   "]]",   "{",     "}",   "\"",    "'",
       "=",     ".",    ",",    "\n",   "nan",   "-1",  "0",     "9223372036854775807",

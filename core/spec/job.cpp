@@ -45,9 +45,8 @@ std::string canonical_json(const DataIdentity& data) {
     JsonObject task;
     task.text("name", data.task).number("version", static_cast<std::int64_t>(data.task_version));
     object.raw("task", task.str());
-  } else if (!data.digest.empty()) {
-    object.text("digest", data.digest);
   }
+  if (!data.digest.empty()) object.text("digest", data.digest);
   object.text("tokenizer", data.tokenizer)
       .number("tokenizer_version", static_cast<std::int64_t>(data.tokenizer_version));
   return object.number("vocabulary", data.vocabulary).str();

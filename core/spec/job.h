@@ -10,8 +10,9 @@
 //   measure:  the same, with `quantity` in the place of `task`
 // Two variants of the last two: {"checkpoint":{"digest":…},"model":{…},…} reads a folder of weights that were not
 // trained here; {"model":{…},"setup":{…},…} measures a speed, which depends on no weights, but on the machine and the
-// build. `data` names what is read: packed tokens by their digest, or a task that makes text
-// ({"task":{"name":…,"version":…}}), or only the tokenizer where a task makes up its own text; a speed has none.
+// build. `data` names what is read: packed tokens by their digest, or a task that
+// makes text ({"task":{"name":…,"version":…}}, with the digest of the items that it makes it from, where it has some),
+// or only the tokenizer where a task makes up its own text; a speed has none.
 #pragma once
 
 #include <memory>
@@ -31,7 +32,7 @@ inline constexpr int kJobFormat = 1;
 
 /// What a job reads as identity sees it: by content, not by path.
 struct DataIdentity {
-  std::string digest;     // of the packed tokens, from the manifest; empty where none are read
+  std::string digest;     // of the packed tokens or items, from the manifest; empty where none are read
   std::string tokenizer;  // "bytes"; empty: no text at all
   int tokenizer_version = 1;
   std::int64_t vocabulary = 0;  // tokens that the tokenizer knows

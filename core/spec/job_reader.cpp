@@ -96,9 +96,8 @@ DataIdentity read_data(const Json& spec) {
   if (json.contains("task")) {
     member(json.at("task"), "name", "data.task").get_to(data.task);
     member(json.at("task"), "version", "data.task").get_to(data.task_version);
-  } else if (json.contains("digest")) {
-    json.at("digest").get_to(data.digest);
   }
+  if (json.contains("digest")) json.at("digest").get_to(data.digest);
   member(json, "tokenizer", "data").get_to(data.tokenizer);
   member(json, "tokenizer_version", "data").get_to(data.tokenizer_version);
   member(json, "vocabulary", "data").get_to(data.vocabulary);
