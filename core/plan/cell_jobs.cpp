@@ -78,18 +78,24 @@ void CellJobs::check(CellIndex cell, const CellParts& parts) {
 
 void CellJobs::check_all_used() {
   if (diagnostics_.has_errors()) return;
+  const auto complain = [&](Position place, const std::string& who, const std::string& from) {
+    if (from == kTrainName) {
+      diagnostics_.error(place, fmt::format("{} needs a training, and none of its cells is trained", who),
+                         {"expected cells without model.checkpoint, whose weights are only evaluated and measured"});
+    } else {
+      diagnostics_.error(place, fmt::format("{} needs stage '{}', which none of its cells has", who, escaped(from)),
+                         {"expected a where that leaves cells of that stage"});
+    }
+  };
   for (std::size_t s = 0; s < sweep_.stages.size(); ++s)
     if (stage_uses_[s] == 0)
-      diagnostics_.error(sweep_.stages[s].place,
-                         fmt::format("stage '{}' goes on from '{}', which none of its cells has",
-                                     escaped(sweep_.stages[s].name), sweep_.stages[s].from),
-                         {"expected a where that leaves cells in which that is trained"});
-  for (std::size_t r = 0; r < sweep_.requests.size(); ++r)
+      complain(sweep_.stages[s].place, fmt::format("stage '{}'", escaped(sweep_.stages[s].name)),
+               sweep_.stages[s].from);
+  for (std::size_t r = 0; r < sweep_.requests.size(); ++r) {
+    const Request& asked = sweep_.requests[r];
     if (request_uses_[r] == 0)
-      diagnostics_.error(sweep_.requests[r].checkpoint_place,
-                         fmt::format("'{}' reads the checkpoint of '{}', which none of its cells has",
-                                     escaped(sweep_.requests[r].name), sweep_.requests[r].checkpoint),
-                         {"expected a where that leaves cells in which that is trained"});
+      complain(asked.checkpoint_place, fmt::format("'{}'", escaped(asked.name)), asked.checkpoint);
+  }
 }
 
 void CellJobs::add_once(std::vector<std::size_t>& jobs, std::size_t job) {

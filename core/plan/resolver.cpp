@@ -273,7 +273,7 @@ std::optional<ResolvedModel> Resolver::read_folder(const Setting& named, const S
   if (!found)
     corpora_.add_missing({.path = value.text,
                           .place = folder.lexically_normal().generic_string(),
-                          .remedy = "a folder with config.json and *.safetensors, as Hugging Face has them"});
+                          .remedy = "expected a folder with config.json and *.safetensors, as Hugging Face has them"});
   if (use != nullptr || !over.empty()) {
     std::optional<ModelSpec> spec = read_model(use, over, cell, vocabulary);
     if (!spec) return std::nullopt;

@@ -30,24 +30,30 @@ std::optional<std::string> read_checkpoint(const TomlEntry& entry, const Sweep& 
   return std::nullopt;
 }
 
-// What all jobs of a cell are called must differ: tables and queries name results by it.
-void check_job_name(const std::string& name, Position place, const std::string& what, const Sweep& sweep,
+// What all jobs of a cell are called must differ: tables and queries name results by it. `noun`: "stage" …
+void check_job_name(const std::string& name, Position place, std::string_view noun, const Sweep& sweep,
                     Diagnostics& diagnostics) {
+  const auto with_article = [](std::string_view one) {
+    return fmt::format("{} {}", one == "evaluation" ? "an" : "a", one);
+  };
   if (name == kTrainName)
-    diagnostics.error(place, fmt::format("{} called '{}'", what, kTrainName),
+    diagnostics.error(place, fmt::format("{} called '{}'", with_article(noun), kTrainName),
                       {"expected another name; this one is the training's"});
-  const auto complain = [&](Position other) {
-    diagnostics.add(
-        {.severity = Severity::kError,
-         .where = place,
-         .message = fmt::format("'{}' is the name of two stages, evaluations or measurements", escaped(name)),
-         .notes = {"expected names that differ; task = \"…\" or quantity = \"…\" says what is computed"},
-         .also = {other}});
+  const auto complain = [&](std::string_view other, Position other_place) {
+    const std::string both = other == noun ? fmt::format("two {}s are", noun)
+                                           : fmt::format("{} and {} are both", with_article(other), with_article(noun));
+    diagnostics.add({.severity = Severity::kError,
+                     .where = place,
+                     .message = fmt::format("{} called '{}'", both, escaped(name)),
+                     .notes = {"expected names that differ; task = \"…\" or quantity = \"…\" says what is computed"},
+                     .also = {other_place}});
   };
   for (const Stage& stage : sweep.stages)
-    if (stage.name == name) return complain(stage.place);
-  for (const Request& request : sweep.requests)
-    if (request.name == name) return complain(request.place);
+    if (stage.name == name) return complain("stage", stage.place);
+  for (const Request& request : sweep.requests) {
+    const bool measures = request.type != nullptr && request.type->kind == TaskKind::kMeasurement;
+    if (request.name == name) return complain(measures ? "measurement" : "evaluation", request.place);
+  }
 }
 
 void read_stage(const TomlValue& table, Sweep& sweep, Diagnostics& diagnostics) {
@@ -58,7 +64,7 @@ void read_stage(const TomlValue& table, Sweep& sweep, Diagnostics& diagnostics) 
   if (!check_name("the name of a stage", name->value, NameUse::kFolder, diagnostics)) return;
   stage.name = name->value.text;
   stage.place = name->value.where;
-  check_job_name(stage.name, stage.place, "a stage", sweep, diagnostics);
+  check_job_name(stage.name, stage.place, "stage", sweep, diagnostics);
   stage.from = sweep.stages.empty() ? kTrainName : sweep.stages.back().name;
   if (const TomlEntry* from = table.find("from"))
     if (const auto known = read_checkpoint(*from, sweep, diagnostics)) stage.from = *known;
@@ -70,7 +76,7 @@ void read_stage(const TomlValue& table, Sweep& sweep, Diagnostics& diagnostics) 
       diagnostics.error(
           setting.key_place(), fmt::format("'{}' in a stage", setting.written),
           {"expected options of data, resources and train; a stage goes on with the model that it finds"});
-  sweep.stages.push_back(std::move(stage));
+  if (stage.name != kTrainName) sweep.stages.push_back(std::move(stage));
 }
 
 // Reads one [[evaluate]] or [[measure]] table.
@@ -104,7 +110,7 @@ class RequestReader {
       request_.checkpoint_place = checkpoint->value.where;
       if (const auto known = read_checkpoint(*checkpoint, sweep_, diagnostics_)) request_.checkpoint = *known;
     }
-    check_job_name(request_.name, request_.place, measures_ ? "a measurement" : "an evaluation", sweep_, diagnostics_);
+    check_job_name(request_.name, request_.place, measures_ ? "measurement" : "evaluation", sweep_, diagnostics_);
     read_task(task != nullptr ? task->value : name->value);
     sweep_.requests.push_back(std::move(request_));
   }
@@ -125,8 +131,10 @@ class RequestReader {
       if (is_word(entry.key)) continue;
       const bool is_section = entry.key == "data" || entry.key == "resources";
       if (is_section && !entry.value.is(Kind::kTable)) {
-        diagnostics_.error(entry.where, fmt::format("'{}' is a section, not an option", entry.key),
-                           {fmt::format("expected an option of it, such as {}.… = …", entry.key)});
+        diagnostics_.error(
+            entry.where, fmt::format("'{}' is a section, not an option", entry.key),
+            {fmt::format("expected an option of it, such as {}",
+                         entry.key == "data" ? "data.validation = \"….manifest\"" : "resources.gpus = 1")});
         continue;
       }
       for (Setting& setting : flatten(entry))

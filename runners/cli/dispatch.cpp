@@ -121,7 +121,7 @@ void require_data(const std::vector<Plan>& plans) {
   }
   if (places.empty()) return;
   Error error(ErrorCode::kNotFound, fmt::format("no data at {}", fmt::join(places, ", ")));
-  for (const std::string& remedy : remedies) error.hint("prepare them first: " + remedy);
+  for (const std::string& remedy : remedies) error.hint(remedy);
   throw error.hint("or name the folder that has them: --data FOLDER");
 }
 

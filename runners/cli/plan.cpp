@@ -148,12 +148,16 @@ std::string total_line(const Plan& plan, int slots, const PlanContext& context) 
 }
 
 void show_missing(const Plan& plan) {
-  for (const MissingData& missing : plan.missing)
-    print_out("no data at '{}'\n   prepare them: {}\n", missing.place, missing.remedy);
-  if (!plan.missing.empty())
-    print_out(
-        "   until then the ids of the jobs that read them are provisional, and 'mestre run' refuses the sweep;\n"
-        "   --data FOLDER looks elsewhere\n");
+  for (const MissingData& missing : plan.missing) print_out("no data at '{}'\n   {}\n", missing.place, missing.remedy);
+  if (plan.missing.empty()) return;
+  const bool has_no_vocabulary = std::any_of(plan.jobs.begin(), plan.jobs.end(), [](const PlannedJob& job) {
+    return job.estimate.parameters > 0 && job.estimate.parameters == job.estimate.parameters_without_embeddings;
+  });
+  if (has_no_vocabulary)
+    print_out("   until then the vocabulary is not known where the model does not say it: embeddings are left out\n");
+  print_out(
+      "   until then the ids of the jobs that read them are provisional, and 'mestre run' refuses the sweep;\n"
+      "   --data FOLDER looks elsewhere\n");
 }
 
 void show_plan(const Plan& plan, int slots, const PlanContext& context) {
