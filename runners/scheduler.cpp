@@ -295,7 +295,7 @@ RunSnapshot Scheduler::snapshot() {
   RunSnapshot now;
   std::unordered_map<std::string, JobProgress> progress;
   for (JobProgress& one : ledger_.progress()) progress.emplace(one.job, std::move(one));
-  const std::map<std::string, double> speeds = ledger_.tokens_per_second();
+  const std::map<std::string, MeasuredSpeed> speeds = ledger_.speeds();
   double work = 0;  // s of one slot
   for (const std::string& job : order_) {
     const Entry& entry = entries_.at(job);
@@ -305,7 +305,7 @@ RunSnapshot Scheduler::snapshot() {
     if (entry.state == JobState::kDone || entry.state == JobState::kFailed) continue;
     double share_left = 1;
     const auto measured = speeds.find(entry.planned->speed_key);
-    double speed = measured != speeds.end() ? measured->second : 0;
+    double speed = measured != speeds.end() ? measured->second.tokens_per_second : 0;
     if (entry.state == JobState::kRunning) {
       ++now.jobs_running;
       const auto found = progress.find(job);

@@ -125,7 +125,7 @@ void plan_context(benchmark::State& state) {
   for (auto iteration : state) {
     static_cast<void>(iteration);
     benchmark::DoNotOptimize(store.ledger.finished());
-    benchmark::DoNotOptimize(store.ledger.tokens_per_second());
+    benchmark::DoNotOptimize(store.ledger.speeds());
   }
 }
 

@@ -68,15 +68,14 @@ std::string json_labels(const std::vector<PlannedAxis>& axes, const PlannedCell&
   return object + "}";
 }
 
-std::string json_estimate(const Estimate& estimate) {
-  JsonObject object;
-  object.number("parameters", estimate.parameters);
-  object.number("parameters_without_embeddings", estimate.parameters_without_embeddings);
-  object.number("forward_flops_per_token", estimate.forward_flops_per_token);
-  object.number("flops", estimate.flops).number("tokens", estimate.tokens);
-  object.number("memory_bytes", estimate.memory_bytes).number("disk_bytes", estimate.disk_bytes);
-  object.number("seconds", estimate.seconds).boolean("measured", estimate.measured);
-  return object.str();
+std::string json_marks(const Plan& plan, const PlannedCell& cell) {
+  if (cell.marks < 0) return "[]";
+  std::string array = "[";
+  for (const std::string& mark : plan.marks[static_cast<std::size_t>(cell.marks)]) {
+    if (array.size() > 1) array += ',';
+    append_json_string(array, mark);
+  }
+  return array + "]";
 }
 
 // Of all that record_cells writes.
@@ -96,6 +95,7 @@ std::string digest_of_cells(const Plan& plan) {
     update(cell.name);
     update(json_labels(plan.axes, cell));
     update(cell.options);
+    update(json_marks(plan, cell));
     for (const std::size_t job : cell.jobs) update(std::to_string(job));
   }
   return digester.hex();
@@ -137,7 +137,7 @@ std::vector<std::int64_t> record_jobs(SQLite::Database& connection, const Plan& 
   numbers.reserve(plan.jobs.size());
   for (const PlannedJob& job : plan.jobs) {
     const std::string launch = canonical_json(job.launch);
-    const std::string estimate = json_estimate(job.estimate);
+    const std::string estimate = estimate_json(job.estimate);
     find.tryReset();
     SQLite::bind(find, job.id, job.speed_key, launch, estimate);
     if (find.executeStep() && find.getColumn(1).getInt() != 0) {
@@ -158,14 +158,14 @@ void record_cells(SQLite::Database& connection, const Plan& plan, std::int64_t s
     execute(insert_job, sweep, static_cast<std::int64_t>(i), job_numbers[i], plan.jobs[i].priority);
 
   SQLite::Statement insert_cell(connection,
-                                "INSERT INTO cell (sweep_id, number, name, labels, options) VALUES (?, ?, ?, ?, ?) "
-                                "RETURNING cell_id");
+                                "INSERT INTO cell (sweep_id, number, name, labels, options, marks) VALUES (?, ?, ?, ?, "
+                                "?, ?) RETURNING cell_id");
   SQLite::Statement insert_member(connection,
                                   "INSERT INTO cell_job (cell_id, position, job_id, name) VALUES (?, ?, ?, ?)");
   for (std::size_t number = 0; number < plan.cells.size(); ++number) {
     const PlannedCell& cell = plan.cells[number];
     const std::int64_t id = execute_for_id(insert_cell, sweep, static_cast<std::int64_t>(number), cell.name,
-                                           json_labels(plan.axes, cell), cell.options);
+                                           json_labels(plan.axes, cell), cell.options, json_marks(plan, cell));
     for (std::size_t position = 0; position < cell.jobs.size(); ++position) {
       const std::size_t job = cell.jobs[position];
       execute(insert_member, id, static_cast<std::int64_t>(position), job_numbers.at(job), plan.jobs.at(job).name);

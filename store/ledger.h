@@ -16,11 +16,11 @@
 #include <utility>
 #include <vector>
 
+#include "core/plan/cost.h"
+#include "core/plan/plan_diff.h"
 #include "store/database.h"
 
 namespace mestre {
-
-struct Plan;
 
 /// The names stand in the store; never rename one.
 enum class JobState { kQueued, kRunning, kDone, kFailed };
@@ -127,8 +127,8 @@ class Ledger {
 
   /// Ids of all jobs that are done.
   [[nodiscard]] std::unordered_set<std::string> finished();
-  /// Mean tokens/s of finished attempts by speed_key.
-  [[nodiscard]] std::map<std::string, double> tokens_per_second();
+  /// Tokens/s of finished attempts by speed_key.
+  [[nodiscard]] std::map<std::string, MeasuredSpeed> speeds();
   /// The jobs of a sweep in the order of its plan, those that others need first. Throws Error (not_found) where the
   /// sweep is unknown.
   [[nodiscard]] std::vector<WantedJob> wanted(std::string_view sweep);
@@ -146,6 +146,8 @@ class Ledger {
   [[nodiscard]] std::vector<SweepSummary> sweeps(const KnownStates& known = {});
   /// The cells of a sweep in the order of the grid. Throws as resolve_sweep.
   [[nodiscard]] std::vector<CellStatus> cells(std::string_view sweep, const KnownStates& known = {});
+  /// The cells of a sweep with the states of their jobs, in the order of the grid; none where the sweep is unknown.
+  [[nodiscard]] std::vector<RecordedCell> recorded_cells(std::string_view sweep);
   /// Throws Error (not_found).
   [[nodiscard]] JobDetail job(std::string_view id);
   /// Ids of the jobs that WHERE names: a job id or at least 4 digits of its beginning, or labels as

@@ -1,4 +1,7 @@
 // What the coordinator and the commands ask the ledger about jobs. Cells and sweeps: ledger_status.cpp.
+#include <algorithm>
+#include <cmath>
+
 #include <SQLiteCpp/Database.h>
 #include <SQLiteCpp/Statement.h>
 #include <fmt/format.h>
@@ -28,14 +31,22 @@ std::unordered_set<std::string> Ledger::finished() {
   });
 }
 
-std::map<std::string, double> Ledger::tokens_per_second() {
+std::map<std::string, MeasuredSpeed> Ledger::speeds() {
   return guarded(database_.path(), [&] {
     SQLite::Statement statement(database_.connection(),
-                                "SELECT speed_key, avg(tokens_per_second) FROM attempt JOIN job USING (job_id) "
+                                "SELECT speed_key, avg(tokens_per_second), avg(tokens_per_second * tokens_per_second), "
+                                "count(*) FROM attempt JOIN job USING (job_id) "
                                 "WHERE outcome = 'finished' AND tokens_per_second > 0 AND speed_key <> '' "
                                 "GROUP BY speed_key");
-    std::map<std::string, double> speeds;
-    while (statement.executeStep()) speeds[statement.getColumn(0).getString()] = statement.getColumn(1).getDouble();
+    std::map<std::string, MeasuredSpeed> speeds;
+    while (statement.executeStep()) {
+      const double mean = statement.getColumn(1).getDouble();
+      const auto runs = statement.getColumn(3).getInt64();
+      const double variance = std::max(0.0, statement.getColumn(2).getDouble() - mean * mean);
+      const auto n = static_cast<double>(runs);
+      speeds[statement.getColumn(0).getString()] = {
+          .tokens_per_second = mean, .deviation = runs > 1 ? std::sqrt(variance * n / (n - 1)) : 0, .runs = runs};
+    }
     return speeds;
   });
 }

@@ -262,7 +262,7 @@ std::vector<CellStatus> Ledger::cells(std::string_view sweep, const KnownStates&
     SQLite::Statement row(connection, kCells);
     row.bind(1, sweep_number);
     LabelReader reader;
-    std::optional<std::map<std::string, double>> speeds;  // asked for once something is left to do
+    std::optional<std::map<std::string, MeasuredSpeed>> speeds_known;  // asked for once something is left to do
     std::vector<CellStatus> cells;
     while (row.executeStep()) {
       const std::int64_t number = row.getColumn(0).getInt64();
@@ -287,15 +287,37 @@ std::vector<CellStatus> Ledger::cells(std::string_view sweep, const KnownStates&
         ++cell.jobs_done;
         continue;
       }
-      if (!speeds) speeds = tokens_per_second();
-      const auto speed = speeds->find(row.getColumn(7).getString());
+      if (!speeds_known) speeds_known = speeds();
+      const auto speed = speeds_known->find(row.getColumn(7).getString());
       const JobWork work{.tokens = row.getColumn(6).getDouble(),
                          .planned_seconds = row.getColumn(5).getDouble(),
-                         .tokens_per_second = speed != speeds->end() ? speed->second : 0};
+                         .tokens_per_second = speed != speeds_known->end() ? speed->second.tokens_per_second : 0};
       const auto running = progress.find(row.getColumn(3).getInt64());
       cell.seconds_left += seconds_left(work, running != progress.end() ? &running->second : nullptr);
       if (cell.last_cause.empty()) cell.last_cause = row.getColumn(8).getText();
       if (running != progress.end() && state == JobState::kRunning) cell.running.push_back(running->second);
+    }
+    return cells;
+  });
+}
+
+std::vector<RecordedCell> Ledger::recorded_cells(std::string_view sweep) {
+  return guarded(database_.path(), [&] {
+    SQLite::Statement row(database_.connection(),
+                          "SELECT cell.number, cell.name, cell.options, cell_job.name, job.id, job.state "
+                          "FROM sweep JOIN cell USING (sweep_id) JOIN cell_job USING (cell_id) JOIN job USING (job_id) "
+                          "WHERE sweep.name = ? ORDER BY cell.number, cell_job.position");
+    row.bind(1, std::string(sweep));
+    std::vector<RecordedCell> cells;
+    std::int64_t current = -1;
+    while (row.executeStep()) {
+      if (row.getColumn(0).getInt64() != current) {
+        current = row.getColumn(0).getInt64();
+        cells.push_back({.name = row.getColumn(1).getString(), .options = row.getColumn(2).getString(), .jobs = {}});
+      }
+      cells.back().jobs.push_back({.name = row.getColumn(3).getString(),
+                                   .id = row.getColumn(4).getString(),
+                                   .state = row.getColumn(5).getString()});
     }
     return cells;
   });

@@ -196,10 +196,15 @@ TEST_F(LedgerTest, ShowsCellsAsTheViewDoes) {
 
 TEST_F(LedgerTest, KnowsSpeedsByKey) {
   ledger_.record_plan(plan_);
-  EXPECT_TRUE(ledger_.tokens_per_second().empty());
+  EXPECT_TRUE(ledger_.speeds().empty());
   finish(plan_.jobs[0], 100);
   finish(plan_.jobs[2], 200);
-  EXPECT_EQ(ledger_.tokens_per_second(), (std::map<std::string, double>{{"A", 150}}));
+  const std::map<std::string, MeasuredSpeed> speeds = ledger_.speeds();
+  ASSERT_EQ(speeds.size(), 1U);
+  const MeasuredSpeed& speed = speeds.at("A");
+  EXPECT_EQ(speed.tokens_per_second, 150);
+  EXPECT_EQ(speed.runs, 2);
+  EXPECT_NEAR(speed.deviation, 70.71, 0.01);
 }
 
 TEST_F(LedgerTest, TellsProgressOfRunningJobs) {

@@ -28,6 +28,7 @@ CREATE TABLE cell (
   name     TEXT NOT NULL,        -- 'architecture=Samba,seed=3407'
   labels   TEXT NOT NULL,        -- JSON object, axis: label; axes that do not exist for this cell are left out
   options  TEXT NOT NULL,        -- JSON object {"data": …, "model": …, "train": …}: every option at its value
+  marks    TEXT NOT NULL DEFAULT '[]', -- JSON array of texts: what makes the comparison with its baseline unfair
   UNIQUE (sweep_id, number)
 ) STRICT;
 CREATE INDEX cell_by_name ON cell (name);
@@ -180,6 +181,7 @@ SELECT
   cell.name   AS cell,       -- 'architecture=Samba,seed=3407'
   cell.labels AS labels,     -- JSON object, axis: label
   cell.options AS options,   -- JSON object {"data": …, "model": …, "train": …}
+  cell.marks  AS marks,      -- JSON array of texts: what makes the comparison with its baseline unfair ('parameters +3.4 %')
   (SELECT CASE max(CASE job.state WHEN 'failed' THEN 3 WHEN 'running' THEN 2 WHEN 'done' THEN 0 ELSE 1 END)
             WHEN 3 THEN 'failed' WHEN 2 THEN 'running' WHEN 1 THEN 'queued' ELSE 'done' END
      FROM cell_job JOIN job USING (job_id) WHERE cell_job.cell_id = cell.cell_id) AS state,

@@ -41,6 +41,10 @@ class Diagnostics {
   [[nodiscard]] const std::string& file_name(int file) const { return files_[static_cast<std::size_t>(file)].name; }
   [[nodiscard]] const std::string& file_text(int file) const { return files_[static_cast<std::size_t>(file)].text; }
 
+  /// Notes a file that decides what comes out, whether it is there or not; those of add_file count without it.
+  void note_input(std::string path) { inputs_.insert(std::move(path)); }
+  [[nodiscard]] const std::set<std::string>& inputs() const { return inputs_; }
+
   /// Reports; the same message at the same place is kept once.
   void add(Diagnostic diagnostic);
   void error(Position where, std::string message, std::vector<std::string> notes = {});
@@ -65,6 +69,7 @@ class Diagnostics {
     std::string text;
   };
   std::vector<File> files_;
+  std::set<std::string> inputs_;
   std::vector<Diagnostic> diagnostics_;
   std::set<std::pair<Position, std::string>> seen_;
   int errors_ = 0;

@@ -147,9 +147,11 @@ std::size_t CellJobs::add_training(const CellParts& parts, const std::string& na
     job.provisional = job.provisional || plan_.jobs[from].provisional;
     note_features(job, {kStagesFeature});
   }
-  job.estimate = estimate_training(cost_at(parts.model, train.options.sequence_length), train.options, job.launch);
-  job.speed_key = speed_key(job.kind, parts, train.options.sequence_length);
-  price(job.estimate, job.speed_key, job.launch, context_);
+  const bool bfloat16 = train.options.is_bfloat16();
+  job.estimate =
+      estimate_training(cost_at(parts.model, train.options.sequence_length, bfloat16), train.options, job.launch);
+  job.speed_key = speed_key(job.kind, parts, train.options.sequence_length, bfloat16);
+  price(job.estimate, job.speed_key, job.launch, bfloat16, context_);
   note_model(job, parts);
   if (note(noted_trains_, parts.train)) note_features(job, {feature_of_precision(train.options.precision)});
   return index;
@@ -205,17 +207,18 @@ void CellJobs::note_model(const PlannedJob& job, const CellParts& parts) {
     note_features(job, features_of(resolver_.model(parts.model).spec));
 }
 
-const ModelCost& CellJobs::cost_at(std::int32_t model, std::int64_t length) {
-  auto [found, is_new] = costs_.try_emplace({model, length});
-  if (is_new) found->second = cost_of(resolver_.model(model).spec, length);
+const ModelCost& CellJobs::cost_at(std::int32_t model, std::int64_t length, bool bfloat16) {
+  auto [found, is_new] = costs_.try_emplace({model, length, bfloat16});
+  if (is_new) found->second = cost_of(resolver_.model(model).spec, length, bfloat16);
   return found->second;
 }
 
-const std::string& CellJobs::speed_key(const std::string& kind, const CellParts& parts, std::int64_t length) {
-  auto [found, is_new] = speed_keys_.try_emplace({kind, parts.model, length, parts.launch});
+const std::string& CellJobs::speed_key(const std::string& kind, const CellParts& parts, std::int64_t length,
+                                       bool bfloat16) {
+  auto [found, is_new] = speed_keys_.try_emplace({kind, parts.model, length, bfloat16, parts.launch});
   if (is_new)
     found->second =
-        speed_key_of(kind, resolver_.model(parts.model).json, length, resolver_.launch(parts.launch).options);
+        speed_key_of(kind, resolver_.model(parts.model).json, length, bfloat16, resolver_.launch(parts.launch).options);
   return found->second;
 }
 

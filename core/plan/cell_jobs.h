@@ -73,8 +73,8 @@ class CellJobs {
   void check_tokenizer(const PlannedCorpus& corpus, const PlannedCorpus* expected);
   void note_features(const PlannedJob& job, const std::vector<std::string>& features);
   void note_model(const PlannedJob& job, const CellParts& parts);
-  const ModelCost& cost_at(std::int32_t model, std::int64_t length);
-  const std::string& speed_key(const std::string& kind, const CellParts& parts, std::int64_t length);
+  const ModelCost& cost_at(std::int32_t model, std::int64_t length, bool bfloat16);
+  const std::string& speed_key(const std::string& kind, const CellParts& parts, std::int64_t length, bool bfloat16);
 
   const Sweep& sweep_;
   const PlanContext& context_;
@@ -96,8 +96,8 @@ class CellJobs {
   std::map<std::pair<std::size_t, TrainShape>, std::unique_ptr<TaskOptions>> options_;
   std::map<std::tuple<std::size_t, std::int32_t, TrainShape>, SpecTemplate> templates_;
   std::map<std::tuple<std::size_t, std::int32_t, std::int32_t, TrainShape, std::string>, std::size_t> alone_;
-  std::map<std::pair<std::int32_t, std::int64_t>, ModelCost> costs_;
-  std::map<std::tuple<std::string, std::int32_t, std::int64_t, std::int32_t>, std::string> speed_keys_;
+  std::map<std::tuple<std::int32_t, std::int64_t, bool>, ModelCost> costs_;
+  std::map<std::tuple<std::string, std::int32_t, std::int64_t, bool, std::int32_t>, std::string> speed_keys_;
   std::vector<bool> noted_models_, noted_trains_;
 };
 

@@ -104,10 +104,11 @@ void CellJobs::complete_request(std::size_t job, std::size_t request, const Cell
                    fmt::format("{} '{}'", measures ? "measurement" : "evaluation", escaped(asked.name)));
     if (asked.type->needs_text() && text.corpus->identity.task.empty()) tokens = text.corpus->tokens;
   }
-  planned.estimate = estimate_evaluation(cost_at(parts.model, longest), resolver_.model(parts.model).spec,
-                                         options.tokens(tokens), longest);
-  planned.speed_key = speed_key(planned.kind, parts, longest);
-  price(planned.estimate, planned.speed_key, planned.launch, context_);
+  const bool bfloat16 = train_options(parts).is_bfloat16();
+  planned.estimate = estimate_evaluation(cost_at(parts.model, longest, bfloat16), options.tokens(tokens), longest,
+                                         planned.launch, bfloat16);
+  planned.speed_key = speed_key(planned.kind, parts, longest, bfloat16);
+  price(planned.estimate, planned.speed_key, planned.launch, bfloat16, context_);
   note_features(planned, features_of(options));
 }
 
@@ -170,7 +171,7 @@ CellJobs::TrainShape CellJobs::shape_of(const CellParts& parts) const {
 std::string CellJobs::setup_of(const CellParts& parts) const {
   const LaunchOptions& launch = resolver_.launch(parts.launch).options;
   return canonical_json(SpeedSetup{.build = std::string(build_info().version),
-                                   .gpu = {},
+                                   .gpu = launch.gpus > 0 ? launch.gpu : "",
                                    .gpus = launch.gpus,
                                    .threads = launch.threads,
                                    .micro_batch = launch.micro_batch,

@@ -9,7 +9,8 @@
 
 namespace mestre {
 
-/// Reports conditions that no cell meets, overrides that meet in a cell and set one option, and a grid without cells.
+/// Reports conditions that no cell meets, overrides that meet in a cell and set one option, what is both
+/// solved for and set, and a grid without cells.
 /// `hits`, one per exclusion: the cells that it matched.
 void check_conditions(const Sweep& sweep, int file, const Grid& grid, const std::vector<std::int64_t>& hits,
                       Diagnostics& diagnostics);

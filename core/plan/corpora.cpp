@@ -103,6 +103,7 @@ const Corpora::Found& Corpora::manifest(const std::string& path, Position place)
   Found& found = slot->second;
   if (!is_new) return found;
   const fs::path whole = fs::path(context_.data_root) / path;
+  diagnostics_.note_input(whole.native());
   try {
     found.manifest = read_manifest(whole);
   } catch (const Error& problem) {

@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 
 #include "core/base/units.h"
+#include "core/plan/budget.h"
 #include "core/plan/cell_jobs.h"
+#include "core/plan/comparisons.h"
 #include "core/plan/conditions.h"
 #include "core/spec/sweep.h"
 
@@ -34,7 +36,8 @@ class Planner {
         file_(file),
         diagnostics_(diagnostics),
         resolver_(sweep, file, context, diagnostics),
-        jobs_(sweep, context, resolver_, plan_, diagnostics) {}
+        jobs_(sweep, context, resolver_, plan_, diagnostics),
+        comparisons_(sweep, resolver_, plan_, diagnostics) {}
 
   std::optional<Plan> run() {
     describe();
@@ -46,7 +49,7 @@ class Planner {
     jobs_.reserve(grid.count);
     for (std::size_t i = 0; i < grid.count && diagnostics_.error_count() < kEnoughErrors; ++i) add_cell(grid[i]);
     jobs_.check_all_used();
-    check_budget();
+    check_budget(plan_, sweep_.options.budget, place_of_budget(), diagnostics_);
     plan_.missing = resolver_.corpora().missing();
     if (diagnostics_.has_errors()) return std::nullopt;
     return std::move(plan_);
@@ -94,7 +97,9 @@ class Planner {
     name_cell(index, cell);
     cell.options = options_of(parts);
     cell.jobs = jobs_.add(index, parts, cell.name, repetition(index) * (std::int64_t{1} << 32) + number);
+    cell.solution = solution_of(parts.model);
     plan_.cells.push_back(std::move(cell));
+    plan_.cells.back().marks = comparisons_.marks_of(index, parts);
   }
 
   // Canonical JSON of what the cell is, for the view `runs`.
@@ -129,17 +134,19 @@ class Planner {
     if (cell.name.empty()) cell.name = plan_.name;
   }
 
-  void check_budget() {
-    if (sweep_.options.budget <= 0) return;
-    double hours = 0;
-    for (const PlannedJob& job : plan_.jobs)
-      if (!job.finished) hours += job.estimate.seconds / 3600 * static_cast<double>(job.launch.gpus);
-    if (hours <= sweep_.options.budget) return;
+  [[nodiscard]] Position place_of_budget() const {
     const TomlEntry* header = sweep_.root->find("sweep");
-    diagnostics_.error(header->value.find("budget")->value.where,
-                       fmt::format("the sweep is estimated at {} GPU-hours, more than its budget of {}", rounded(hours),
-                                   rounded(sweep_.options.budget)),
-                       {"raise sweep.budget, or drop cells or tokens"});
+    const TomlEntry* budget = header != nullptr ? header->value.find("budget") : nullptr;
+    return budget != nullptr ? budget->value.where : Position{.file = file_};
+  }
+
+  // Cells with one model share what was solved for it.
+  std::int32_t solution_of(std::int32_t model) {
+    const std::optional<Solution>& solution = resolver_.model(model).solution;
+    if (!solution) return -1;
+    const auto [found, is_new] = solutions_.try_emplace(model, static_cast<std::int32_t>(plan_.solutions.size()));
+    if (is_new) plan_.solutions.push_back(*solution);
+    return found->second;
   }
 
   const Sweep& sweep_;
@@ -148,6 +155,8 @@ class Planner {
   Resolver resolver_;
   Plan plan_;
   CellJobs jobs_;
+  Comparisons comparisons_;
+  std::map<std::int32_t, std::int32_t> solutions_;  // of a model
 };
 
 }  // namespace

@@ -14,23 +14,22 @@
 #include <vector>
 
 #include "core/base/diagnostics.h"
+#include "core/plan/cost.h"
 #include "core/spec/runner_options.h"
 #include "core/spec/train.h"
 
 namespace mestre {
 
-/// What a job costs, known before it runs.
-struct Estimate {
-  std::int64_t parameters = 0;
-  std::int64_t parameters_without_embeddings = 0;
-  double forward_flops_per_token = 0;  // at the training length; for an evaluation at its longest
-  double flops = 0;                    // of the whole job
-  double tokens = 0;                   // that the model reads
-  double memory_bytes = 0;             // peak
-  double disk_bytes = 0;
-  double seconds = 0;  // wall time
-  bool measured =
-      false;  // whether `seconds` comes from a measured speed of the same architecture, else from an assumed one
+/// Where a cell got an option that was solved for.
+struct Solution {
+  std::string option;  // "model.mlp.intermediate"
+  std::int64_t value = 0;
+  std::string quantity;  // "parameters", "training_flops" …
+  bool of_baseline = false;
+  double target = 0;
+  double reached = 0;
+  double residual = 0;   // (reached - target) / target
+  double tolerance = 0;  // largest residual allowed
 };
 
 struct PlannedJob {
@@ -56,6 +55,8 @@ struct PlannedCell {
   std::string name;                 // "architecture=Samba,seed=3407"
   std::vector<std::size_t> jobs;    // indices, the training job first where there is one; never empty
   std::string options;              // canonical JSON of {"data":…,"model":…,"train":…}, for the view `runs`
+  std::int32_t solution = -1;       // index into the plan's; -1: nothing was solved for
+  std::int32_t marks = -1;  // index into the plan's; -1: the comparison with its baseline is fair, or there is none
 };
 
 struct PlannedAxis {
@@ -79,6 +80,9 @@ struct Plan {
   std::vector<PlannedAxis> axes;
   std::vector<PlannedCell> cells;
   std::vector<PlannedJob> jobs;
+  std::vector<Solution> solutions;
+  /// What makes the comparison of a cell with its baseline unfair: distinct lists of phrases ("parameters +3.4 %").
+  std::vector<std::vector<std::string>> marks;
   /// Data digest to the manifest's path relative to the data root: what launch.json tells the worker.
   std::map<std::string, std::string> data;
   std::vector<MissingData> missing;
@@ -92,11 +96,9 @@ struct Plan {
 /// What the plan may know of the past.
 struct PlanContext {
   std::string data_root;
-  std::string cache;                                // folder that may remember what is slow to read; empty: none
-  std::unordered_set<std::string> finished;         // ids of jobs
-  std::map<std::string, double> tokens_per_second;  // by speed_key
-  double assumed_flops_per_second = 2e10;           // of one CPU thread, where nothing was measured
-  double assumed_gpu_flops_per_second = 2e14;       // of one GPU
+  std::string cache;                            // folder that may remember what is slow to read; empty: none
+  std::unordered_set<std::string> finished;     // ids of jobs
+  std::map<std::string, MeasuredSpeed> speeds;  // by speed_key
 };
 
 /// Reads, expands, checks and prices the sweep in `file`. Nothing where there are errors; all that was found is in

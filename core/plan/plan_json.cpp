@@ -39,6 +39,19 @@ std::string axis_json(const PlannedAxis& axis) {
   return object.str();
 }
 
+std::string solution_json(const Solution& solution) {
+  JsonObject object;
+  object.text("option", solution.option)
+      .number("value", solution.value)
+      .text("quantity", solution.quantity)
+      .boolean("of_baseline", solution.of_baseline)
+      .number("target", solution.target)
+      .number("reached", solution.reached)
+      .number("residual", solution.residual)
+      .number("tolerance", solution.tolerance);
+  return object.str();
+}
+
 std::string cell_json(const Plan& plan, const PlannedCell& cell) {
   JsonObject labels;
   for (std::size_t a = 0; a < cell.labels.size(); ++a)
@@ -46,18 +59,8 @@ std::string cell_json(const Plan& plan, const PlannedCell& cell) {
   JsonObject object;
   object.text("name", cell.name).raw("labels", labels.str());
   object.raw("jobs", list_of(cell.jobs, [&](std::size_t job) { return json_string(plan.jobs[job].id); }));
-  return object.str();
-}
-
-std::string estimate_json(const Estimate& estimate) {
-  JsonObject object;
-  object.number("parameters", estimate.parameters)
-      .number("parameters_without_embeddings", estimate.parameters_without_embeddings);
-  object.number("forward_flops_per_token", estimate.forward_flops_per_token)
-      .number("flops", estimate.flops)
-      .number("tokens", estimate.tokens);
-  object.number("memory_bytes", estimate.memory_bytes).number("disk_bytes", estimate.disk_bytes);
-  object.number("seconds", estimate.seconds).boolean("measured", estimate.measured);
+  if (cell.solution >= 0) object.raw("solved", solution_json(plan.solutions[static_cast<std::size_t>(cell.solution)]));
+  if (cell.marks >= 0) object.raw("marks", list_of(plan.marks[static_cast<std::size_t>(cell.marks)], json_string));
   return object.str();
 }
 
@@ -81,13 +84,18 @@ std::string totals_json(const Plan& plan) {
   std::int64_t finished = 0;
   double seconds = 0;
   double gpu_hours = 0;
+  double gpu_hours_low = 0;
+  double gpu_hours_high = 0;
   double flops = 0;
   double disk = 0;
   for (const PlannedJob& job : plan.jobs) {
     finished += job.finished ? 1 : 0;
     if (job.finished) continue;
     seconds += job.estimate.seconds;
-    gpu_hours += job.estimate.seconds / 3600 * static_cast<double>(job.launch.gpus);
+    const double gpu_hours_a_second = static_cast<double>(job.launch.gpus) / 3600;
+    gpu_hours += job.estimate.seconds * gpu_hours_a_second;
+    gpu_hours_low += job.estimate.seconds_low * gpu_hours_a_second;
+    gpu_hours_high += job.estimate.seconds_high * gpu_hours_a_second;
     flops += job.estimate.flops;
     disk += job.estimate.disk_bytes;
   }
@@ -95,6 +103,7 @@ std::string totals_json(const Plan& plan) {
   object.number("cells", static_cast<std::int64_t>(plan.cells.size()))
       .number("jobs", static_cast<std::int64_t>(plan.jobs.size()));
   object.number("jobs_finished", finished).number("seconds_left", seconds).number("gpu_hours_left", gpu_hours);
+  object.number("gpu_hours_left_low", gpu_hours_low).number("gpu_hours_left_high", gpu_hours_high);
   object.number("flops_left", flops).number("disk_bytes_left", disk);
   return object.str();
 }

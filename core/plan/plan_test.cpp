@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/plan/plan_test_sweep.h"
+#include "core/spec/hardware.h"
 #include "core/spec/job.h"
 
 namespace mestre {
@@ -114,13 +115,13 @@ TEST(Plan, KnowsWhatIsFinishedAndHowFastItWas) {
   SweepFolder folder;
   const Plan fresh = folder.sound(kSeeds);
   EXPECT_FALSE(fresh.jobs[0].finished);
-  EXPECT_FALSE(fresh.jobs[0].estimate.measured);
+  EXPECT_FALSE(fresh.jobs[0].estimate.measured());
   folder.context.finished = {fresh.jobs[0].id};
-  folder.context.tokens_per_second = {{fresh.jobs[1].speed_key, 1024}};
+  folder.context.speeds[fresh.jobs[1].speed_key] = {.tokens_per_second = 1024, .deviation = 0, .runs = 1};
   const Plan known = folder.sound(kSeeds);
   EXPECT_TRUE(known.jobs[0].finished);
   EXPECT_FALSE(known.jobs[1].finished);
-  EXPECT_TRUE(known.jobs[1].estimate.measured);
+  EXPECT_TRUE(known.jobs[1].estimate.measured());
   EXPECT_DOUBLE_EQ(known.jobs[1].estimate.seconds, 64.0);
 }
 
@@ -132,10 +133,10 @@ TEST(Plan, PricesTrainingByItsFormulas) {
   EXPECT_EQ(estimate.parameters, model.parameters());
   EXPECT_DOUBLE_EQ(estimate.tokens, 65536);
   EXPECT_DOUBLE_EQ(estimate.flops, 3 * model.forward_flops(256) * 65536);
-  EXPECT_DOUBLE_EQ(estimate.memory_bytes,
-                   16.0 * static_cast<double>(model.parameters()) + 2 * 256 * model.activation_bytes(256, 4));
+  EXPECT_DOUBLE_EQ(estimate.memory.total(), 16.0 * static_cast<double>(model.parameters()) +
+                                                2 * 256 * (model.activation_bytes(256, 4) + model.logit_bytes(4)));
   EXPECT_DOUBLE_EQ(estimate.disk_bytes, 24.0 * static_cast<double>(model.parameters()));
-  EXPECT_DOUBLE_EQ(estimate.seconds, estimate.flops / folder.context.assumed_flops_per_second);
+  EXPECT_DOUBLE_EQ(estimate.seconds, estimate.flops / assumed_thread_speed().expected);
 }
 
 TEST(Plan, WritesSpecsThatReadBack) {

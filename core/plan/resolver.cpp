@@ -35,9 +35,11 @@ Resolver::Resolver(const Sweep& sweep, int file, const PlanContext& context, Dia
       model_scope_(sweep, "model"),
       model_reader_(diagnostics),
       model_files_(folders_of(sweep, diagnostics), diagnostics),
-      corpora_(context, diagnostics) {
+      corpora_(context, diagnostics),
+      baselines_(sweep) {
   model_scope_.depend_on(data_.scope());  // the vocabulary is the tokenizer's
   note_templates();
+  note_solves();
   for (const Setting* setting : model_scope_.all_settings())
     has_folders_ = has_folders_ || setting->dotted == "model.checkpoint";
   const auto needs_training = [](const Request& request) {
@@ -57,10 +59,8 @@ CellParts Resolver::resolve(CellIndex cell) {
     parts.train = trains_.index(0, train_.scope().key(cell), [&] { return resolve_train(0, cell); });
   parts.data = datas_.index(0, data_.scope().key(cell), [&] { return resolve_data(0, cell); });
   parts.launch = launches_.index(0, launch_.scope().key(cell), [&] { return resolve_launch(0, cell); });
-  static const ResolvedData kUnknown;
-  const ResolvedData& data = parts.data >= 0 ? datas_[parts.data] : kUnknown;
-  parts.model = models_.index(0, model_scope_.key(cell), [&] { return resolve_model(cell, data); });
-  if (parts.data >= 0 && parts.trains && !data.train) {
+  parts.model = models_.index(0, model_scope_.key(cell), [&] { return resolve_model(cell, parts); });
+  if (parts.data >= 0 && parts.trains && !datas_[parts.data].train) {
     diagnostics_.error(data_.place(), "[data] lacks 'train'",
                        {"train: manifest of the training text, relative to the data root", "expected text in quotes"});
     parts.data = -1;
@@ -190,56 +190,70 @@ std::optional<std::string> Resolver::fill_template(const Setting& use, CellIndex
   return text;
 }
 
-std::optional<ResolvedModel> Resolver::resolve_model(CellIndex cell, const ResolvedData& data) {
-  std::vector<const Setting*> over;
-  const Setting* use = nullptr;
-  const Setting* folder = nullptr;
+Resolver::NamedModel Resolver::named_model(CellIndex cell) const {
+  NamedModel named;
   for (const Setting* setting : model_scope_.settings(cell)) {
     if (setting->dotted == "model.use") {
-      use = setting;
+      named.use = setting;
     } else if (setting->dotted == "model.checkpoint") {
-      folder = setting;
+      named.folder = setting;
     } else {
-      over.push_back(setting);
+      named.over.push_back(setting);
     }
   }
-  const std::int64_t vocabulary = data.tokenizer() != nullptr ? data.tokenizer()->identity.vocabulary : 0;
-  if (folder != nullptr) return read_folder(*folder, use, over, cell, vocabulary);
-  if (sweep_.worker && use == nullptr && is_free_model(over)) {
-    std::optional<std::string> json = free_model_json(over, diagnostics_);
+  return named;
+}
+
+std::optional<ResolvedModel> Resolver::resolve_model(CellIndex cell, const CellParts& parts) {
+  const NamedModel named = named_model(cell);
+  const PlannedCorpus* tokenizer = parts.data >= 0 ? datas_[parts.data].tokenizer() : nullptr;
+  const std::int64_t vocabulary = tokenizer != nullptr ? tokenizer->identity.vocabulary : 0;
+  if (named.folder != nullptr) return read_folder(named, cell, vocabulary);
+  if (sweep_.worker && named.use == nullptr && is_free_model(named.over)) {
+    std::optional<std::string> json = free_model_json(named.over, diagnostics_);
     if (!json) return std::nullopt;
-    return ResolvedModel{.spec = {}, .json = std::move(*json), .versions = "{}", .checkpoint = {}};
+    return ResolvedModel{.spec = {}, .json = std::move(*json), .versions = "{}", .checkpoint = {}, .solution = {}};
   }
-  std::optional<ModelSpec> spec = read_model(use, over, cell, vocabulary);
+  std::optional<ComposedModel> composed = compose_model(named, cell);
+  if (!composed) return std::nullopt;
+  ResolvedModel model;
+  if (const SolveRequest* request = solve_for(cell)) {
+    model.solution = solve(*request, cell, parts, *composed, vocabulary);
+    if (!model.solution) return std::nullopt;
+    overlay(composed->settings, setting_of(*request, model.solution->value));
+  }
+  std::optional<ModelSpec> spec = read_model(std::move(*composed), vocabulary);
   if (!spec) return std::nullopt;
-  ResolvedModel model{.spec = std::move(*spec), .json = {}, .versions = {}, .checkpoint = {}};
+  model.spec = std::move(*spec);
   model.json = canonical_json(model.spec);
   model.versions = sweep_.worker ? "{}" : canonical_versions(model.spec);
   return model;
 }
 
-// The model that a file and the cell's own options describe together.
-std::optional<ModelSpec> Resolver::read_model(const Setting* use, const std::vector<const Setting*>& over,
-                                              CellIndex cell, std::int64_t vocabulary) {
-  ModelOwner owner{.name = "[model]", .place = place_of_section("model")};
-  std::vector<const Setting*> settings;
-  bool sound = true;
-  if (use != nullptr) {
-    const std::optional<std::string> name = fill_template(*use, cell);
+// What a file and the cell's own options describe together.
+std::optional<Resolver::ComposedModel> Resolver::compose_model(const NamedModel& named, CellIndex cell) {
+  ComposedModel model{.settings = {}, .owner = {.name = "[model]", .place = place_of_section("model")}};
+  if (named.use != nullptr) {
+    const std::optional<std::string> name = fill_template(*named.use, cell);
     if (!name) return std::nullopt;
-    const ModelFile* file = model_files_.find(*name, use->value->where);
+    const ModelFile* file = model_files_.find(*name, named.use->value->where);
     if (file == nullptr) return std::nullopt;
-    sound = file->is_sound;
-    owner = {.name = fmt::format("model '{}'", *name), .place = file->place};
-    overlay(settings, file->settings);
-  } else if (over.empty()) {
-    diagnostics_.error(owner.place, "the sweep names no model",
+    model.file_is_sound = file->is_sound;
+    model.owner = {.name = fmt::format("model '{}'", *name), .place = file->place};
+    overlay(model.settings, file->settings);
+  } else if (named.over.empty()) {
+    diagnostics_.error(model.owner.place, "the sweep names no model",
                        {"expected model.use = \"…\" in an axis or in [model], which names a file below models/"});
     return std::nullopt;
   }
-  for (const Setting* setting : over) overlay(settings, *setting);
+  for (const Setting* setting : named.over) overlay(model.settings, *setting);
+  return model;
+}
+
+std::optional<ModelSpec> Resolver::read_model(ComposedModel composed, std::int64_t vocabulary) {
+  const auto& [settings, owner, file_is_sound] = composed;
   std::optional<ModelSpec> spec = model_reader_.read(settings, owner, vocabulary);
-  if (!spec || !sound) return std::nullopt;
+  if (!spec || !file_is_sound) return std::nullopt;
   if (spec->options.vocabulary < vocabulary) {
     const auto setter = std::find_if(settings.begin(), settings.end(),
                                      [](const Setting* one) { return one->dotted == "model.vocabulary"; });
@@ -253,10 +267,8 @@ std::optional<ModelSpec> Resolver::read_model(const Setting* use, const std::vec
 }
 
 // model.checkpoint: weights from a folder. Its architecture is that of config.json unless the sweep says it.
-std::optional<ResolvedModel> Resolver::read_folder(const Setting& named, const Setting* use,
-                                                   const std::vector<const Setting*>& over, CellIndex cell,
-                                                   std::int64_t vocabulary) {
-  const TomlValue& value = *named.value;
+std::optional<ResolvedModel> Resolver::read_folder(const NamedModel& named, CellIndex cell, std::int64_t vocabulary) {
+  const TomlValue& value = *named.folder->value;
   if (!value.is(Kind::kText) || !stays_below(value.text)) {
     diagnostics_.error(
         value.where, fmt::format("model.checkpoint cannot be {}", shown(value)),
@@ -264,6 +276,10 @@ std::optional<ResolvedModel> Resolver::read_folder(const Setting& named, const S
     return std::nullopt;
   }
   const fs::path folder = fs::path(context_.data_root) / value.text;
+  diagnostics_.note_input((folder / "config.json").native());
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored))
+    if (entry.path().extension() == ".safetensors") diagnostics_.note_input(entry.path().native());
   const std::optional<CheckpointFolder> found = read_checkpoint_folder(folder, context_.cache);
   ResolvedModel model;
   model.checkpoint = {.path = value.text,
@@ -274,8 +290,9 @@ std::optional<ResolvedModel> Resolver::read_folder(const Setting& named, const S
     corpora_.add_missing({.path = value.text,
                           .place = folder.lexically_normal().generic_string(),
                           .remedy = "expected a folder with config.json and *.safetensors, as Hugging Face has them"});
-  if (use != nullptr || !over.empty()) {
-    std::optional<ModelSpec> spec = read_model(use, over, cell, vocabulary);
+  if (named.use != nullptr || !named.over.empty()) {
+    std::optional<ComposedModel> composed = compose_model(named, cell);
+    std::optional<ModelSpec> spec = composed ? read_model(std::move(*composed), vocabulary) : std::nullopt;
     if (!spec) return std::nullopt;
     model.spec = std::move(*spec);
   } else if (found) {

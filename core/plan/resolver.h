@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/plan/baseline.h"
 #include "core/plan/corpora.h"
 #include "core/plan/section.h"
 #include "core/spec/model.h"
@@ -46,6 +47,7 @@ struct ResolvedModel {
   std::string json;
   std::string versions;
   std::optional<ResolvedCheckpoint> checkpoint;
+  std::optional<Solution> solution;
 };
 struct ResolvedLaunch {
   LaunchOptions options;
@@ -61,12 +63,13 @@ class Resolved {
   std::int32_t index(std::size_t layer, std::uint64_t key, Make make) {
     if (layer >= index_.size()) index_.resize(layer + 1);
     const auto [found, is_new] = index_[layer].try_emplace(key, -1);
-    if (!is_new) return found->second;
+    std::int32_t& slot = found->second;  // stays where it is, though `make` may add others
+    if (!is_new) return slot;
     if (std::optional<T> value = make()) {
       values_.push_back(std::move(*value));
-      found->second = static_cast<std::int32_t>(values_.size()) - 1;
+      slot = static_cast<std::int32_t>(values_.size()) - 1;
     }
-    return found->second;
+    return slot;
   }
   [[nodiscard]] const T& operator[](std::int32_t index) const { return values_[static_cast<std::size_t>(index)]; }
 
@@ -93,6 +96,10 @@ class Resolver {
   /// The same with the settings of a stage or request over the cell's, whose own parts are given.
   [[nodiscard]] CellParts resolve_layer(std::size_t layer, CellIndex cell, const CellParts& own);
 
+  /// For each option of a sound cell that something sets, what sets it at last: a file, or a [[solve]] (at the place
+  /// that names the option).
+  [[nodiscard]] std::vector<const Setting*> sources_of(CellIndex cell);
+
   [[nodiscard]] const ResolvedTrain& train(std::int32_t index) const { return trains_[index]; }
   [[nodiscard]] const ResolvedData& data(std::int32_t index) const { return datas_[index]; }
   [[nodiscard]] const ResolvedModel& model(std::int32_t index) const { return models_[index]; }
@@ -103,12 +110,32 @@ class Resolver {
   std::optional<ResolvedTrain> resolve_train(std::size_t layer, CellIndex cell);
   std::optional<ResolvedData> resolve_data(std::size_t layer, CellIndex cell);
   std::optional<ResolvedLaunch> resolve_launch(std::size_t layer, CellIndex cell);
-  std::optional<ResolvedModel> resolve_model(CellIndex cell, const ResolvedData& data);
-  std::optional<ModelSpec> read_model(const Setting* use, const std::vector<const Setting*>& over, CellIndex cell,
-                                      std::int64_t vocabulary);
-  std::optional<ResolvedModel> read_folder(const Setting& named, const Setting* use,
-                                           const std::vector<const Setting*>& over, CellIndex cell,
-                                           std::int64_t vocabulary);
+  /// What the sweep says of a cell's model, beside the file that it names.
+  struct NamedModel {
+    const Setting* use = nullptr;     // model.use
+    const Setting* folder = nullptr;  // model.checkpoint
+    std::vector<const Setting*> over;
+  };
+  /// The settings of a file and of the cell together, each option once.
+  struct ComposedModel {
+    std::vector<const Setting*> settings;
+    ModelOwner owner;
+    bool file_is_sound = true;
+  };
+  [[nodiscard]] NamedModel named_model(CellIndex cell) const;
+  std::optional<ComposedModel> compose_model(const NamedModel& named, CellIndex cell);
+  std::optional<ResolvedModel> resolve_model(CellIndex cell, const CellParts& parts);
+  std::optional<ModelSpec> read_model(ComposedModel composed, std::int64_t vocabulary);
+  std::optional<ResolvedModel> read_folder(const NamedModel& named, CellIndex cell, std::int64_t vocabulary);
+
+  const SolveRequest* solve_for(CellIndex cell) const;
+  std::optional<double> target_of(const SolveRequest& request, CellIndex cell);
+  std::optional<Solution> solve(const SolveRequest& request, CellIndex cell, const CellParts& parts,
+                                ComposedModel composed, std::int64_t vocabulary);
+  const Setting& setting_of(const SolveRequest& request, std::int64_t value);
+  void note_solves();
+  void depend_on(const Where& where);
+  void depend_on_setters(const std::set<std::string>& options);
   std::optional<std::string> fill_template(const Setting& use, CellIndex cell);
   void note_templates();
   [[nodiscard]] bool trains(CellIndex cell) const;
@@ -135,6 +162,8 @@ class Resolver {
   Resolved<ResolvedModel> models_;
   Resolved<ResolvedLaunch> launches_;
   std::set<Position> checked_;  // where check() has complained
+  Baselines baselines_;
+  std::deque<std::pair<TomlValue, Setting>> solved_;  // settings that no file has
 };
 
 }  // namespace mestre

@@ -145,6 +145,7 @@ int load_file(const fs::path& path, const std::string& name, Diagnostics& diagno
         .hint("expected a TOML file; is it data?");
   if (!fs::exists(path, ignored)) throw missing_file(path, name);
   std::string text = read_file(path);
+  diagnostics.note_input(path.native());
   return diagnostics.add_file(name, std::move(text));
 }
 

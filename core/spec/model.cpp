@@ -91,11 +91,15 @@ double ModelSpec::forward_flops(std::int64_t length) const {
 
 double ModelSpec::activation_bytes(std::int64_t length, double element) const {
   const ModelShape around = shape();
-  double sum = 2.0 * static_cast<double>(options.vocabulary) * element;  // the logits and their gradient
+  double sum = 0;
   for (const MixerOptions* mixer : stack())
     sum += mixer->activation_bytes(around, length, element) +
            4.0 * static_cast<double>(around.width);  // the fp32 residual
   return sum;
+}
+
+double ModelSpec::logit_bytes(double element) const {
+  return 2.0 * static_cast<double>(options.vocabulary) * element;
 }
 
 std::string canonical_json(const ModelSpec& model) {

@@ -57,8 +57,10 @@ struct ModelSpec {
   [[nodiscard]] std::int64_t parameters_without_embeddings() const;
   /// Floating-point operations of the forward pass per token over a sequence of `length`, the head's product included.
   [[nodiscard]] double forward_flops(std::int64_t length) const;
-  /// Bytes kept per token for the backward pass.
+  /// Bytes kept per token for the backward pass, the logits left out.
   [[nodiscard]] double activation_bytes(std::int64_t length, double element) const;
+  /// Bytes per token of the logits and their gradient.
+  [[nodiscard]] double logit_bytes(double element) const;
 };
 
 /// {"instances":{"swa":{"options":{…},"type":"attention"},…},"options":{"initialization":…,…}}, keys sorted.

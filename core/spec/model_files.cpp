@@ -130,9 +130,14 @@ std::vector<ListedModel> list_models(const fs::path& folder, std::int64_t vocabu
 }
 
 ModelFiles::ModelFiles(const std::vector<fs::path>& folders, Diagnostics& diagnostics) : diagnostics_(diagnostics) {
-  for (const fs::path& folder : folders)
+  for (const fs::path& folder : folders) {
+    for (fs::path at = fs::absolute(folder).lexically_normal();; at = at.parent_path()) {
+      diagnostics_.note_input((at / "models").native());  // one that appears may come first
+      if (at == at.parent_path()) break;
+    }
     for (fs::path& models : model_folders(folder))
       if (std::find(folders_.begin(), folders_.end(), models) == folders_.end()) folders_.push_back(std::move(models));
+  }
 }
 
 const ModelFile* ModelFiles::find(const std::string& name, Position place) {
@@ -147,6 +152,7 @@ const ModelFile* ModelFiles::find(const std::string& name, Position place) {
   for (const fs::path& folder : folders_) {
     const fs::path path = folder / (name + ".toml");
     std::error_code ignored;
+    diagnostics_.note_input(path.native());
     if (fs::exists(path, ignored)) {
       slot = read_model_file(path, name, diagnostics_);
       return slot.get();

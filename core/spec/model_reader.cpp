@@ -15,8 +15,6 @@ namespace {
 
 using Kind = TomlValue::Kind;
 
-constexpr std::int64_t kMostLayers = 100000;  // with the bounds of the options, the parameters then fit 64 bits
-
 // What the settings say of one instance.
 struct Instance {
   std::string name;
@@ -193,8 +191,9 @@ struct ModelReader::Impl {
     }
   }
 
+  // Without a vocabulary, a draft.
   std::optional<ModelSpec> read(const std::vector<const Setting*>& settings, const ModelOwner& owner,
-                                std::int64_t vocabulary) {
+                                std::optional<std::int64_t> vocabulary) {
     sound = true;
     ModelSpec model;
     std::vector<const Setting*> scalars;
@@ -227,7 +226,8 @@ struct ModelReader::Impl {
       }
     }
     if (!sound) return std::nullopt;
-    model.resolve(vocabulary);
+    if (!vocabulary) return model;
+    model.resolve(*vocabulary);
     check(model, instances, sources);
     if (!sound) return std::nullopt;
     return model;
@@ -248,6 +248,10 @@ ModelReader::~ModelReader() = default;
 std::optional<ModelSpec> ModelReader::read(const std::vector<const Setting*>& settings, const ModelOwner& owner,
                                            std::int64_t vocabulary) {
   return impl_->read(settings, owner, vocabulary);
+}
+
+std::optional<ModelSpec> ModelReader::draft(const std::vector<const Setting*>& settings, const ModelOwner& owner) {
+  return impl_->read(settings, owner, std::nullopt);
 }
 
 }  // namespace mestre

@@ -23,6 +23,9 @@ struct ModelOwner {
   Position place;
 };
 
+/// Layers of a model, written out. With the bounds of the options, parameters then fit 64 bits.
+inline constexpr std::int64_t kMostLayers = 100000;
+
 class ModelReader {
  public:
   explicit ModelReader(Diagnostics& diagnostics);
@@ -33,6 +36,8 @@ class ModelReader {
   /// one key, only one setting may be there.
   [[nodiscard]] std::optional<ModelSpec> read(const std::vector<const Setting*>& settings, const ModelOwner& owner,
                                               std::int64_t vocabulary);
+  /// The same before what depends on the rest is filled in and checked: for trying values of an option.
+  [[nodiscard]] std::optional<ModelSpec> draft(const std::vector<const Setting*>& settings, const ModelOwner& owner);
 
  private:
   struct Impl;

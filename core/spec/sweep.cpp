@@ -9,6 +9,7 @@
 #include "core/spec/names.h"
 #include "core/spec/option_reader.h"
 #include "core/spec/requests.h"
+#include "core/spec/solve.h"
 #include "core/spec/where.h"
 
 namespace mestre {
@@ -16,10 +17,9 @@ namespace {
 
 using Kind = TomlValue::Kind;
 
-const std::vector<std::string> kListParts = {"axis", "exclude", "when", "stage", "evaluate", "measure"};
+const std::vector<std::string> kListParts = {"axis", "exclude", "when", "solve", "stage", "evaluate", "measure"};
 const std::vector<std::string> kTableParts = {"sweep", "slurm",
                                               "worker"};  // besides the sections with settings of cells
-const std::vector<std::string> kLaterParts = {"solve"};
 
 class SweepReader {
  public:
@@ -37,6 +37,10 @@ class SweepReader {
       for (const TomlValue& table : list->elements) read_exclusion(table);
     if (const TomlValue* list = list_of("when"))
       for (const TomlValue& table : list->elements) read_override(table);
+    if (const TomlValue* list = list_of("solve"))
+      for (const TomlValue& table : list->elements)
+        if (std::optional<SolveRequest> solve = read_solve(table, sweep_, diagnostics_))
+          sweep_.solves.push_back(std::move(*solve));
     if (const TomlValue* list = list_of("stage")) read_stages(*list, sweep_, diagnostics_);
     if (const TomlValue* list = list_of("evaluate")) read_requests(*list, TaskKind::kEvaluation, sweep_, diagnostics_);
     if (const TomlValue* list = list_of("measure")) read_requests(*list, TaskKind::kMeasurement, sweep_, diagnostics_);
@@ -61,9 +65,6 @@ class SweepReader {
       if (!good)
         diagnostics_.error(entry.value.where, fmt::format("'{}' is not a list of tables", entry.key),
                            {fmt::format("expected [[{}]], in double brackets", entry.key)});
-    } else if (is_in(kLaterParts)) {
-      diagnostics_.error(entry.where, fmt::format("'{}' is not supported yet", entry.key),
-                         {"expected a sweep without it; a later version of mestre reads it"});
     } else {
       std::vector<std::string> known = kTableParts;
       known.emplace_back("extends");
@@ -193,6 +194,10 @@ void SweepOptions::describe(OptionVisitor& visitor) {
   visitor.visit(
       {.name = "budget", .doc = "a sweep whose estimate exceeds it is refused", .unit = Unit::kGpuHours, .min = 0},
       budget);
+  visitor.visit({.name = "parameter_tolerance",
+                 .doc = "share by which a cell may differ in parameters",
+                 .min = 0},
+                parameter_tolerance);
 }
 
 const std::vector<std::string>& setting_sections() {

@@ -25,7 +25,8 @@ struct SweepOptions final : Options {
   std::string name;      // of folders and tables
   std::string question;  // what the sweep is to answer
   std::int64_t max_jobs = 100000;
-  double budget = 0;  // GPU-hours; 0: none
+  double budget = 0;                  // GPU-hours; 0: none
+  double parameter_tolerance = 0.02;  // beyond this difference from its baseline a cell is marked
   void describe(OptionVisitor& visitor) override;
 };
 
@@ -95,6 +96,21 @@ struct Request {
 /// For TaskOptions::check: complaints at the options of a request. Refers to both.
 [[nodiscard]] Problem problem_reporter(const Request& request, Diagnostics& diagnostics);
 
+/// What a [[solve]] matches. The order is that of their names.
+enum class SolveQuantity { kParameters, kParametersWithoutEmbeddings, kTrainingFlops, kMemory };
+
+/// [[solve]]: one option chosen so that the cells come to a target.
+struct SolveRequest {
+  Where where;
+  Position place;
+  Setting vary;  // the option, without a value; its place is that of the text that names it
+  std::int64_t step = 1;
+  SolveQuantity quantity = SolveQuantity::kParameters;
+  std::optional<double> target;  // nothing: what the baseline cell has
+  double tolerance = 0;          // largest residual, as a share of the target
+  Position target_place;
+};
+
 struct Sweep {
   SweepOptions options;
   std::vector<std::pair<std::string, std::string>> baseline;  // axis, label
@@ -103,6 +119,7 @@ struct Sweep {
   std::vector<Axis> axes;
   std::vector<Exclusion> exclusions;
   std::vector<Override> overrides;
+  std::vector<SolveRequest> solves;
   std::vector<Stage> stages;
   std::vector<Request> requests;
   SlurmOptions slurm;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "core/spec/hardware.h"
+
 namespace mestre {
 
 void TrainOptions::describe(OptionVisitor& visitor) {
@@ -82,6 +84,7 @@ void DataOptions::describe(OptionVisitor& visitor) {
 void LaunchOptions::describe(OptionVisitor& visitor) {
   visitor.visit({.name = "gpus", .doc = "GPUs of a job; 0: on the CPU", .unit = Unit::kCount, .min = 0, .max = 4096},
                 gpus);
+  visitor.visit({.name = "gpu", .doc = "which GPU, for estimates of time and memory", .choices = gpu_names()}, gpu);
   visitor.visit({.name = "threads", .doc = "CPU threads of a job", .unit = Unit::kCount, .min = 1, .max = 1024},
                 threads);
   visitor.visit({.name = "micro_batch",

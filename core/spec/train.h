@@ -33,6 +33,8 @@ struct TrainOptions final : Options {
   void describe(OptionVisitor& visitor) override;
   void check(const Problem& problem) const;
   [[nodiscard]] std::int64_t tokens_per_step() const { return sequence_length * sequences_per_step; }
+  /// Whether matrix products run in bf16.
+  [[nodiscard]] bool is_bfloat16() const { return precision == "bfloat16"; }
   /// Optimizer steps of the whole run.
   [[nodiscard]] std::int64_t steps() const { return (tokens + tokens_per_step() - 1) / tokens_per_step(); }
 };
@@ -60,6 +62,7 @@ struct DataOptions final : Options {
 /// [resources]: what a job is given, and how its work is cut.
 struct LaunchOptions final : Options {
   std::int64_t gpus = 0;
+  std::string gpu;                  // which, for estimates (core/spec/hardware.h); empty: any
   std::int64_t threads = 1;         // CPU threads of a job, when it has no GPU
   std::int64_t micro_batch = 0;     // sequences per forward pass; 0: all of a step's
   double time = 0;                  // s; limit of wall time, 0: none

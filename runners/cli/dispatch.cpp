@@ -99,15 +99,21 @@ void check_names(const std::vector<Plan>& plans, Diagnostics& diagnostics) {
 
 }  // namespace
 
-std::optional<std::vector<Plan>> plan_files(const std::vector<std::string>& files, const Globals& globals) {
+std::optional<std::vector<Plan>> plan_files(const std::vector<std::string>& files, const Globals& globals,
+                                            Diagnostics& diagnostics) {
   const PlanContext context = plan_context(globals);
-  Diagnostics diagnostics;
   std::vector<Plan> plans;
   for (const std::string& file : files)
     if (std::optional<Plan> plan = plan_sweep(file, context, diagnostics)) plans.push_back(std::move(*plan));
   check_names(plans, diagnostics);
-  put_note(diagnostics.render());
   if (diagnostics.has_errors() || plans.size() != files.size()) return std::nullopt;
+  return plans;
+}
+
+std::optional<std::vector<Plan>> plan_files(const std::vector<std::string>& files, const Globals& globals) {
+  Diagnostics diagnostics;
+  std::optional<std::vector<Plan>> plans = plan_files(files, globals, diagnostics);
+  put_note(diagnostics.render());
   return plans;
 }
 

@@ -15,6 +15,9 @@ namespace mestre {
 /// Plans the files with what the store knows. Shows what is wrong with them on stderr; nothing where there are errors.
 [[nodiscard]] std::optional<std::vector<Plan>> plan_files(const std::vector<std::string>& files,
                                                           const Globals& globals);
+/// The same, and what is wrong stays in `diagnostics`.
+[[nodiscard]] std::optional<std::vector<Plan>> plan_files(const std::vector<std::string>& files, const Globals& globals,
+                                                          Diagnostics& diagnostics);
 
 /// Throws Error (not_found) where a plan names data that are not there: then nothing may be run.
 void require_data(const std::vector<Plan>& plans);

@@ -13,7 +13,7 @@ PlanContext plan_context(const Globals& globals) {
     Database database = Database::open_for_reading(globals.database_path());
     Ledger ledger(database);
     context.finished = ledger.finished();
-    context.tokens_per_second = ledger.tokens_per_second();
+    context.speeds = ledger.speeds();
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kNotFound) throw;  // no store yet: nothing is finished
   }

@@ -1,0 +1,32 @@
+// What a [[solve]] comes to for one model: the quantity it matches, the candidates it tries, what it says when none
+// fits. Where the target comes from and which cells are meant is the resolver's.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "core/base/diagnostics.h"
+#include "core/plan/plan.h"
+#include "core/spec/model.h"
+#include "core/spec/sweep.h"
+
+namespace mestre {
+
+/// What a model is trained with, as far as a quantity depends on it.
+struct Surroundings {
+  std::int64_t vocabulary = 0;  // the tokenizer's
+  const TrainOptions& train;
+  const LaunchOptions& launch;
+};
+
+/// The quantity of a resolved model.
+[[nodiscard]] double quantity_of(SolveQuantity quantity, const ModelSpec& model, const TrainOptions& train,
+                                 const LaunchOptions& launch);
+
+/// Chooses the option. `draft` is the model with every option but this one, not yet resolved nor checked. Nothing where
+/// the option is not a whole number or no value comes near enough, which is reported; and where the model is impossible
+/// whatever the value, which is not.
+[[nodiscard]] std::optional<Solution> solve_option(const SolveRequest& request, double target, const ModelSpec& draft,
+                                                   const Surroundings& around, Diagnostics& diagnostics);
+
+}  // namespace mestre
