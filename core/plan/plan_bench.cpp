@@ -1,5 +1,7 @@
-// How long a plan takes per cell, from 1,000 to 1,000,000 cells: the cost per cell must not grow.
+// How long a plan takes per cell, from 1,000 to 1,000,000 cells, fresh and with all of it done: the cost per cell must
+// not grow. And how long the program takes, the second time with nothing changed.
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -38,24 +40,43 @@ std::string sweep_of(int cells) {
   return text + "]\n[[evaluate]]\nname = \"perplexity\"\nlengths = [256, 512, 1024]\nblocks = 64\n";
 }
 
-// The sweep stands beside the models of this checkout.
+// A folder with the sweep, its data's manifest, and a link to the models of this checkout; removed in the end.
+class BenchFolder {
+ public:
+  explicit BenchFolder(int cells) : path_(fs::temp_directory_path() / fmt::format("mestre-plan-bench-{}", ::getpid())) {
+    const char* source = std::getenv("MESTRE_SOURCE");
+    const fs::path experiments = fs::path(source != nullptr ? source : ".") / "experiments";
+    fs::remove_all(path_);
+    fs::create_directories(path_);
+    fs::create_directory_symlink(fs::absolute(experiments / "models"), path_ / "models");
+    replace_file(sweep(), sweep_of(cells));
+    replace_file(
+        path_ / "text.manifest",
+        R"({"digest":"00000000000000000000000000000000","documents":1,"files":[{"bytes":20000000,"digest":"00000000000000000000000000000000",)"
+        R"("path":"text.bin","tokens":10000000}],"format":1,"tokenizer":"bytes","tokenizer_version":1,"tokens":10000000,"vocabulary":257})");
+  }
+  ~BenchFolder() { fs::remove_all(path_); }
+  BenchFolder(const BenchFolder&) = delete;
+  BenchFolder& operator=(const BenchFolder&) = delete;
+  [[nodiscard]] const fs::path& path() const { return path_; }
+  [[nodiscard]] fs::path sweep() const { return path_ / "sweep.toml"; }
+
+ private:
+  fs::path path_;
+};
+
+double peak_megabytes() {
+  struct rusage usage {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+// The second argument: whether all of it is finished.
 void plan_cells(benchmark::State& state) {
-  const char* source = std::getenv("MESTRE_SOURCE");
-  const fs::path experiments = fs::path(source != nullptr ? source : ".") / "experiments";
-  const fs::path folder = fs::temp_directory_path() / fmt::format("mestre-plan-bench-{}", ::getpid());
-  fs::create_directories(folder);
-  fs::remove(folder / "models");
-  fs::create_directory_symlink(fs::absolute(experiments / "models"), folder / "models");
-  replace_file(folder / "sweep.toml", sweep_of(static_cast<int>(state.range(0))));
-  replace_file(
-      folder / "text.manifest",
-      R"({"digest":"00000000000000000000000000000000","documents":1,"files":[{"bytes":20000000,"digest":"00000000000000000000000000000000",)"
-      R"("path":"text.bin","tokens":10000000}],"format":1,"tokenizer":"bytes","tokenizer_version":1,"tokens":10000000,"vocabulary":257})");
+  const BenchFolder folder(static_cast<int>(state.range(0)));
   PlanContext context;
-  context.data_root = folder.string();
-  const auto plan = [&](Diagnostics& diagnostics) {
-    return plan_sweep((folder / "sweep.toml").string(), context, diagnostics);
-  };
+  context.data_root = folder.path().string();
+  const auto plan = [&](Diagnostics& diagnostics) { return plan_sweep(folder.sweep().string(), context, diagnostics); };
   double cells = 0;
   {
     Diagnostics diagnostics;
@@ -69,19 +90,39 @@ void plan_cells(benchmark::State& state) {
     Diagnostics diagnostics;
     benchmark::DoNotOptimize(plan(diagnostics));
   }
-  fs::remove_all(folder);
   state.counters["cells"] = cells;
+  state.counters["peak MB so far"] = peak_megabytes();
   state.counters["a cell"] =
       benchmark::Counter(cells, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 
+// `mestre plan` as a process, with what it prints: the first time, and again with nothing changed. Needs the program.
+void plan_as_process(benchmark::State& state) {
+  const fs::path program = fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "bin" / "mestre";
+  if (!fs::exists(program)) return state.SkipWithError("build the target mestre first");
+  const BenchFolder folder(static_cast<int>(state.range(0)));
+  const std::string command = fmt::format("{} --workspace {}/work --data {} plan {} >/dev/null", program.native(),
+                                          folder.path().native(), folder.path().native(), folder.sweep().native());
+  const bool again = state.range(1) == 1;
+  ::usleep(200'000);  // files that were written a moment ago are not kept
+  if (again && std::system(command.c_str()) != 0) return state.SkipWithError("mestre plan failed");
+  for (auto _ : state) {
+    if (!again) fs::remove_all(folder.path() / "work");
+    if (std::system(command.c_str()) != 0) return state.SkipWithError("mestre plan failed");
+  }
+}
+
 BENCHMARK(plan_cells)
     ->ArgNames({"cells", "done"})
-    ->Args({1000, 0})
-    ->Args({10000, 0})
+    ->ArgsProduct({{1000, 10000, 100000}, {0, 1}})
+    ->Args({1000000, 0})
+    ->Args({1000000, 1})
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(plan_as_process)
+    ->ArgNames({"cells", "again"})
     ->Args({100000, 0})
     ->Args({100000, 1})
-    ->Args({1000000, 0})
+    ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
 }  // namespace
