@@ -25,6 +25,10 @@ if(MESTRE_SANITIZE)
   add_link_options(-fsanitize=address,undefined)
 endif()
 
+if(MESTRE_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # One compiler cache for every checkout: paths under the source folder are made relative before they are hashed.
 find_program(MESTRE_CCACHE ccache)
 if(MESTRE_CCACHE)
