@@ -131,7 +131,7 @@ std::vector<ListedModel> list_models(const fs::path& folder, std::int64_t vocabu
 
 ModelFiles::ModelFiles(const std::vector<fs::path>& folders, Diagnostics& diagnostics) : diagnostics_(diagnostics) {
   for (const fs::path& folder : folders) {
-    for (fs::path at = fs::absolute(folder).lexically_normal();; at = at.parent_path()) {
+    for (fs::path at = fs::absolute(folder.empty() ? "." : folder).lexically_normal();; at = at.parent_path()) {
       diagnostics_.note_input((at / "models").native());  // one that appears may come first
       if (at == at.parent_path()) break;
     }

@@ -53,8 +53,8 @@ def rows_of(sweep):
 
 
 def printed_rows(name, labels):
-    """The first columns of every line of the printed plan, as many as there are labels."""
-    lines = mestre("plan", PAPER / f"{name}.toml").stdout.splitlines()
+    """The first columns of every line of the printed plan, as many as there are labels, without the marks of notes."""
+    lines = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹]", "", mestre("plan", PAPER / f"{name}.toml").stdout).splitlines()
     return [tuple(re.split(r" {2,}", line)[:labels]) for line in lines]
 
 
