@@ -194,9 +194,7 @@ void SweepOptions::describe(OptionVisitor& visitor) {
   visitor.visit(
       {.name = "budget", .doc = "a sweep whose estimate exceeds it is refused", .unit = Unit::kGpuHours, .min = 0},
       budget);
-  visitor.visit({.name = "parameter_tolerance",
-                 .doc = "share by which a cell may differ in parameters",
-                 .min = 0},
+  visitor.visit({.name = "parameter_tolerance", .doc = "share by which a cell may differ in parameters", .min = 0},
                 parameter_tolerance);
 }
 
