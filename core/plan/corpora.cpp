@@ -23,6 +23,14 @@ PlannedCorpus stand_in(const std::string& path, Position place) {
   return corpus;
 }
 
+// Items of benchmarks are no packed text: `mestre data prepare` makes none.
+std::string how_to_prepare(const std::string& path) {
+  const std::string folder = fs::path(path).parent_path().generic_string();
+  if (folder == "benchmarks") return "items of benchmarks: this version can plan with them, not prepare them";
+  return fmt::format("prepare them: mestre data prepare {} FILES-OR-FOLDERS --holdout 0.02",
+                     folder.empty() ? "NAME" : folder);
+}
+
 std::vector<std::string> tasks_that_give_text() {
   std::vector<std::string> names;
   for (const TaskType& type : task_types())
@@ -111,11 +119,7 @@ const Corpora::Found& Corpora::manifest(const std::string& path, Position place)
     if (!found.missing) {
       diagnostics_.error(place, problem.message(), problem.hints());
     } else {
-      const std::string name = fs::path(path).parent_path().generic_string();
-      add_missing({.path = path,
-                   .place = whole.lexically_normal().generic_string(),
-                   .remedy = fmt::format("prepare them: mestre data prepare {} FILES-OR-FOLDERS --holdout 0.02",
-                                         name.empty() ? "NAME" : name)});
+      add_missing({.path = path, .place = whole.lexically_normal().generic_string(), .remedy = how_to_prepare(path)});
     }
   }
   return found;

@@ -240,9 +240,16 @@ std::string total_line(const Plan& plan, int slots) {
 
 std::string missing_lines(const Plan& plan) {
   if (plan.missing.empty()) return "";
+  std::vector<std::pair<std::string, std::string>> by_remedy;  // in the order in which the sweep names them
+  for (const MissingData& missing : plan.missing) {
+    auto same = std::find_if(by_remedy.begin(), by_remedy.end(),
+                             [&](const auto& other) { return other.first == missing.remedy; });
+    if (same == by_remedy.end()) same = by_remedy.insert(same, {missing.remedy, "no data at"});
+    same->second += fmt::format(" '{}'\n          ", missing.place);
+  }
   std::string text;
-  for (const MissingData& missing : plan.missing)
-    text += fmt::format("no data at '{}'\n   {}\n", missing.place, missing.remedy);
+  for (const auto& [remedy, places] : by_remedy)
+    text += fmt::format("{}\n   {}\n", places.substr(0, places.rfind('\n')), remedy);
   const bool has_no_vocabulary = std::any_of(plan.jobs.begin(), plan.jobs.end(), [](const PlannedJob& job) {
     return job.estimate.parameters > 0 && job.estimate.parameters == job.estimate.parameters_without_embeddings;
   });
