@@ -49,8 +49,9 @@ class Planner {
     jobs_.reserve(grid.count);
     for (std::size_t i = 0; i < grid.count && diagnostics_.error_count() < kEnoughErrors; ++i) add_cell(grid[i]);
     jobs_.check_all_used();
-    check_budget(plan_, sweep_.options.budget, place_of_budget(), diagnostics_);
     plan_.missing = resolver_.corpora().missing();
+    if (!diagnostics_.has_errors())  // else cells are missing from the sum
+      check_budget(plan_, sweep_.options.budget, place_of_budget(), diagnostics_);
     if (diagnostics_.has_errors()) return std::nullopt;
     return std::move(plan_);
   }

@@ -94,9 +94,8 @@ std::optional<Solution> Resolver::solve(const SolveRequest& request, CellIndex c
   const Surroundings around{.vocabulary = vocabulary,
                             .train = parts.train >= 0 ? trains_[parts.train].options : kNone,
                             .launch = launches_[parts.launch].options};
-  const int before = diagnostics_.error_count();
-  std::optional<Solution> solution = solve_option(request, *target, *draft, around, diagnostics_);
-  if (solution || diagnostics_.error_count() > before) return solution;
+  SolveOutcome outcome = solve_option(request, *target, *draft, composed.owner.name, around, diagnostics_);
+  if (outcome.solution || outcome.was_reported) return std::move(outcome.solution);
   // Either something else is wrong with the model, which reading it tells, or the option can have no such value.
   if (read_model(std::move(composed), vocabulary))
     diagnostics_.error(request.vary.key_place(),

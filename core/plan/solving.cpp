@@ -68,17 +68,18 @@ std::string shown_point(const SolveRequest& request, double target, const SolveP
                      shown_quantity(request.quantity, point.quantity), 100 * residual(point.quantity, target));
 }
 
-void complain_of_residual(const SolveRequest& request, double target, const Solved& solved, Diagnostics& diagnostics) {
+void complain_of_residual(const SolveRequest& request, double target, const std::string& owner, const Solved& solved,
+                          Diagnostics& diagnostics) {
   std::string neighbours;
   for (const auto& point : {solved.below, solved.above})
     if (point) neighbours += (neighbours.empty() ? "" : "; ") + shown_point(request, target, *point);
   const std::string multiple = request.step > 1 ? fmt::format("multiple of {}", with_thousands(request.step)) : "value";
-  diagnostics.error(request.target_place,
-                    fmt::format("no {} of '{}' brings {} within {} % of {}", multiple, escaped(request.vary.dotted),
-                                name_of(request.quantity), fmt::format("{:.3g}", 100 * request.tolerance),
-                                shown_quantity(request.quantity, target)),
-                    {"nearest: " + neighbours,
-                     "expected a tolerance that allows one of them, a smaller step, or another option to vary"});
+  diagnostics.error(
+      request.target_place,
+      fmt::format("no {} of '{}' brings {} of {} within {:.3g} % of {}", multiple, escaped(request.vary.dotted),
+                  name_of(request.quantity), owner, 100 * request.tolerance, shown_quantity(request.quantity, target)),
+      {"nearest: " + neighbours,
+       "expected a tolerance that allows one of them, a smaller step, or another option to vary"});
 }
 
 }  // namespace
@@ -99,15 +100,15 @@ double quantity_of(SolveQuantity quantity, const ModelSpec& model, const TrainOp
   return quantity == SolveQuantity::kMemory ? estimate.memory.total() : estimate.flops;
 }
 
-std::optional<Solution> solve_option(const SolveRequest& request, double target, const ModelSpec& draft,
-                                     const Surroundings& around, Diagnostics& diagnostics) {
+SolveOutcome solve_option(const SolveRequest& request, double target, const ModelSpec& draft, const std::string& owner,
+                          const Surroundings& around, Diagnostics& diagnostics) {
   ModelSpec probe = draft;
   const IntegerField field = find_field(probe, request.vary);
   if (field.found == nullptr) {
     diagnostics.error(request.vary.key_place(), fmt::format("'{}' is not a whole number", escaped(request.vary.dotted)),
                       {"expected an option that counts something, such as \"model.mlp.intermediate\", \"model.width\" "
                        "or \"model.repeat\""});
-    return std::nullopt;
+    return {.solution = std::nullopt, .was_reported = true};
   }
   const auto up = [&](std::int64_t value) { return (value + request.step - 1) / request.step * request.step; };
   const SolveRange range{.first = up(field.min), .last = field.max / request.step * request.step, .step = request.step};
@@ -119,20 +120,21 @@ std::optional<Solution> solve_option(const SolveRequest& request, double target,
     return quantity_of(request.quantity, model, around.train, around.launch);
   };
   const std::optional<Solved> solved = solve(range, target, quantity);
-  if (!solved) return std::nullopt;
+  if (!solved) return {};
   const double off = residual(solved->best.quantity, target);
   if (std::abs(off) > request.tolerance) {
-    complain_of_residual(request, target, *solved, diagnostics);
-    return std::nullopt;
+    complain_of_residual(request, target, owner, *solved, diagnostics);
+    return {.solution = std::nullopt, .was_reported = true};
   }
-  return Solution{.option = request.vary.dotted,
-                  .value = solved->best.value,
-                  .quantity = std::string(name_of(request.quantity)),
-                  .of_baseline = !request.target,
-                  .target = target,
-                  .reached = solved->best.quantity,
-                  .residual = off,
-                  .tolerance = request.tolerance};
+  Solution solution{.option = request.vary.dotted,
+                    .value = solved->best.value,
+                    .quantity = std::string(name_of(request.quantity)),
+                    .of_baseline = !request.target,
+                    .target = target,
+                    .reached = solved->best.quantity,
+                    .residual = off,
+                    .tolerance = request.tolerance};
+  return {.solution = std::move(solution)};
 }
 
 }  // namespace mestre

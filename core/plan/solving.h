@@ -23,10 +23,14 @@ struct Surroundings {
 [[nodiscard]] double quantity_of(SolveQuantity quantity, const ModelSpec& model, const TrainOptions& train,
                                  const LaunchOptions& launch);
 
-/// Chooses the option. `draft` is the model with every option but this one, not yet resolved nor checked. Nothing where
-/// the option is not a whole number or no value comes near enough, which is reported; and where the model is impossible
-/// whatever the value, which is not.
-[[nodiscard]] std::optional<Solution> solve_option(const SolveRequest& request, double target, const ModelSpec& draft,
-                                                   const Surroundings& around, Diagnostics& diagnostics);
+struct SolveOutcome {
+  std::optional<Solution> solution;
+  bool was_reported = false;  // why there is none: the option is no whole number, or no value comes near enough
+};
+
+/// Chooses the option. `draft` is the model with every option but this one, not yet resolved nor checked; `owner` is
+/// what messages call it. Neither a solution nor a report where the model is impossible whatever the value.
+[[nodiscard]] SolveOutcome solve_option(const SolveRequest& request, double target, const ModelSpec& draft,
+                                        const std::string& owner, const Surroundings& around, Diagnostics& diagnostics);
 
 }  // namespace mestre
