@@ -29,9 +29,7 @@ void PerplexityOptions::check(const Problem& problem) const {
 double PerplexityOptions::tokens(std::int64_t corpus) const {
   const std::int64_t whole = corpus / (longest() + 1);
   const std::int64_t read = blocks > 0 ? std::min(blocks, whole) : whole;
-  double a_block = 0;
-  for (const std::int64_t length : lengths) a_block += static_cast<double>(length);
-  return a_block * static_cast<double>(read);
+  return static_cast<double>(longest()) * static_cast<double>(read);  // one pass serves all lengths
 }
 
 std::int64_t PerplexityOptions::longest() const {
