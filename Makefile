@@ -63,7 +63,7 @@ build/asan/configured: CMakePresets.json
 tests: configure
 	$(CMAKE) --build build/release -j $(JOBS)
 
-test-asan: setup build/asan/configured
+test-asan: setup-test build/asan/configured
 	$(CMAKE) --build build/asan -j $(JOBS)
 	$(CTEST) --test-dir build/asan $(CTEST_FLAGS) -LE 'gpu|slurm|numeric'
 

@@ -17,15 +17,16 @@ add_library(mestre_flags INTERFACE)
 target_include_directories(mestre_flags INTERFACE "${CMAKE_SOURCE_DIR}")
 # Designated initialisers leave out what has a default; -Wrestrict of g++ 12 fires inside std::string.
 target_compile_options(mestre_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers
-                                                -Wno-restrict
+                                                $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
                                               $<$<BOOL:${MESTRE_WERROR}>:-Werror>)
 if(MESTRE_SANITIZE)
-  set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1 -D_GLIBCXX_ASSERTIONS")
+  set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1 -D_GLIBCXX_ASSERTIONS")
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)
 endif()
 
 if(MESTRE_FUZZ)
+  set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1 -D_GLIBCXX_ASSERTIONS")
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 

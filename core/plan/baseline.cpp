@@ -11,8 +11,8 @@ Baselines::Baselines(const Sweep& sweep) : sweep_(sweep) {
     for (std::size_t a = 0; a < sweep.axes.size(); ++a) {
       const std::vector<AxisPoint>& points = sweep.axes[a].points;
       if (sweep.axes[a].name != name) continue;
-      const auto found =
-          std::find_if(points.begin(), points.end(), [&](const AxisPoint& point) { return point.label == label; });
+      const auto found = std::find_if(points.begin(), points.end(),
+                                      [&, &wanted = label](const AxisPoint& point) { return point.label == wanted; });
       if (found != points.end()) labels_[a] = static_cast<std::int32_t>(found - points.begin());
     }
   }

@@ -50,7 +50,7 @@ class Remembered {
   void keep() const {
     if (file_.empty() || !changed_) return;
     std::string text;
-    for (const auto& [key, digest] : digests_) text += digest + " " + key + "\n";
+    for (const auto& [key, digest] : digests_) text += fmt::format("{} {}\n", digest, key);
     try {
       fs::create_directories(file_.parent_path());
       replace_file(file_, text);

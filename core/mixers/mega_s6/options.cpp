@@ -63,8 +63,8 @@ std::int64_t MegaS6Options::parameters(const ModelShape& shape) const {
 
 double MegaS6Options::mean_visible_keys(std::int64_t length) const {
   const auto pairs = [](std::int64_t n) { return static_cast<double>(n) * static_cast<double>(n + 1) / 2; };
-  const auto whole_chunks = static_cast<double>(length / chunk);
-  return (whole_chunks * pairs(chunk) + pairs(length % chunk)) / static_cast<double>(length);
+  const std::int64_t whole_chunks = length / chunk;
+  return (static_cast<double>(whole_chunks) * pairs(chunk) + pairs(length % chunk)) / static_cast<double>(length);
 }
 
 double MegaS6Options::forward_flops(const ModelShape& shape, std::int64_t length) const {
