@@ -222,7 +222,7 @@ std::optional<ResolvedModel> Resolver::resolve_model(CellIndex cell, const CellP
     if (!model.solution) return std::nullopt;
     overlay(composed->settings, setting_of(*request, model.solution->value));
   }
-  std::optional<ModelSpec> spec = read_model(std::move(*composed), vocabulary);
+  std::optional<ModelSpec> spec = read_model(*composed, vocabulary);
   if (!spec) return std::nullopt;
   model.spec = std::move(*spec);
   model.json = canonical_json(model.spec);
@@ -250,7 +250,7 @@ std::optional<Resolver::ComposedModel> Resolver::compose_model(const NamedModel&
   return model;
 }
 
-std::optional<ModelSpec> Resolver::read_model(ComposedModel composed, std::int64_t vocabulary) {
+std::optional<ModelSpec> Resolver::read_model(const ComposedModel& composed, std::int64_t vocabulary) {
   const auto& [settings, owner, file_is_sound] = composed;
   std::optional<ModelSpec> spec = model_reader_.read(settings, owner, vocabulary);
   if (!spec || !file_is_sound) return std::nullopt;
@@ -292,7 +292,7 @@ std::optional<ResolvedModel> Resolver::read_folder(const NamedModel& named, Cell
                           .remedy = "expected a folder with config.json and *.safetensors, as Hugging Face has them"});
   if (named.use != nullptr || !named.over.empty()) {
     std::optional<ComposedModel> composed = compose_model(named, cell);
-    std::optional<ModelSpec> spec = composed ? read_model(std::move(*composed), vocabulary) : std::nullopt;
+    std::optional<ModelSpec> spec = composed ? read_model(*composed, vocabulary) : std::nullopt;
     if (!spec) return std::nullopt;
     model.spec = std::move(*spec);
   } else if (found) {

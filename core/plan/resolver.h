@@ -125,7 +125,7 @@ class Resolver {
   [[nodiscard]] NamedModel named_model(CellIndex cell) const;
   std::optional<ComposedModel> compose_model(const NamedModel& named, CellIndex cell);
   std::optional<ResolvedModel> resolve_model(CellIndex cell, const CellParts& parts);
-  std::optional<ModelSpec> read_model(ComposedModel composed, std::int64_t vocabulary);
+  std::optional<ModelSpec> read_model(const ComposedModel& composed, std::int64_t vocabulary);
   std::optional<ResolvedModel> read_folder(const NamedModel& named, CellIndex cell, std::int64_t vocabulary);
 
   const SolveRequest* solve_for(CellIndex cell) const;

@@ -97,7 +97,7 @@ std::optional<Solution> Resolver::solve(const SolveRequest& request, CellIndex c
   SolveOutcome outcome = solve_option(request, *target, *draft, composed.owner.name, around, diagnostics_);
   if (outcome.solution || outcome.was_reported) return std::move(outcome.solution);
   // Either something else is wrong with the model, which reading it tells, or the option can have no such value.
-  if (read_model(std::move(composed), vocabulary))
+  if (read_model(composed, vocabulary))
     diagnostics_.error(request.vary.key_place(),
                        fmt::format("'{}' can have no multiple of {}", escaped(request.vary.dotted), request.step),
                        {"expected a smaller step, or another option to vary"});

@@ -34,8 +34,9 @@ class Scanner {
  private:
   void step() {
     const char c = text_.front();
-    const bool word = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
-                      c == '-' || static_cast<unsigned char>(c) >= 0x80;
+    if (static_cast<unsigned char>(c) >= 0x80) report_foreign();
+    const bool word =
+        (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || c == '-';
     if (word) {
       if (!in_word_) begin_word();
       in_word_ = true;
@@ -50,6 +51,15 @@ class Scanner {
       if ((c == ']' || c == '}') && depth_ > 0) --depth_;
     }
     advance();
+  }
+
+  // TOML has none outside strings and comments, and toml++ 3.3 reaches what it believes unreachable for some of them.
+  void report_foreign() {
+    const auto [code_point, length] = first_code_point(text_);
+    const bool byte_order_mark = code_point == 0xFEFF && where_.line == 1 && where_.column == 1;
+    if (byte_order_mark || code_point == kInvalidUtf8) return;  // the parser's to skip; advance() tells of the other
+    report(where_, fmt::format("'{}' outside a string", escaped(text_.substr(0, length))),
+           "expected ASCII here; text in other letters stands in quotes");
   }
 
   void begin_word() {
