@@ -50,7 +50,7 @@ class StopOnSignal {
 
 // The program that carries out all jobs of the plans, with its first arguments.
 std::vector<std::string> worker_of(const std::vector<Plan>& plans) {
-  const std::vector<std::string> command = plans.empty() ? std::vector<std::string>() : plans.front().worker_command;
+  std::vector<std::string> command = plans.empty() ? std::vector<std::string>() : plans.front().worker_command;
   for (const Plan& plan : plans)
     if (plan.worker_command != command)
       throw Error(ErrorCode::kBadInput,

@@ -42,7 +42,7 @@ void flatten(const json& value, const std::string& path, std::map<std::string, s
   }
   for (const auto& [key, member] : value.items()) {
     const bool is_frame = path.starts_with("model") && (key == "instances" || key == "options");
-    flatten(member, is_frame ? path : path.empty() ? key : path + "." + key, out);
+    flatten(member, is_frame ? path : path.empty() ? key : fmt::format("{}.{}", path, key), out);
   }
 }
 

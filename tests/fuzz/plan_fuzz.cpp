@@ -88,6 +88,7 @@ void plan_input(std::string_view input) {
 
 }  // namespace mestre
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer looks for this name
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   mestre::plan_input({reinterpret_cast<const char*>(data), size});
   return 0;
