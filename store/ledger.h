@@ -12,10 +12,10 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "core/base/id_table.h"
 #include "core/plan/cost.h"
 #include "core/plan/plan_diff.h"
 #include "store/database.h"
@@ -126,7 +126,7 @@ class Ledger {
   void mark_killed(std::string_view job, int attempt);
 
   /// Ids of all jobs that are done.
-  [[nodiscard]] std::unordered_set<std::string> finished();
+  [[nodiscard]] IdTable finished();
   /// Tokens/s of finished attempts by speed_key.
   [[nodiscard]] std::map<std::string, MeasuredSpeed> speeds();
   /// The jobs of a sweep in the order of its plan, those that others need first. Throws Error (not_found) where the

@@ -22,10 +22,10 @@ std::vector<std::string> ids(SQLite::Statement& statement) {
 
 }  // namespace
 
-std::unordered_set<std::string> Ledger::finished() {
+IdTable Ledger::finished() {
   return guarded(database_.path(), [&] {
     SQLite::Statement statement(database_.connection(), "SELECT id FROM job WHERE state = 'done'");
-    std::unordered_set<std::string> found;
+    IdTable found;
     while (statement.executeStep()) found.insert(statement.getColumn(0).getString());
     return found;
   });

@@ -6,6 +6,7 @@
 #include "core/base/diagnostics.h"
 #include "core/base/error.h"
 #include "core/base/hash.h"
+#include "core/base/id_table.h"
 #include "core/base/options.h"
 #include "core/base/units.h"
 #include "core/base/utf8.h"
@@ -212,6 +213,38 @@ TEST(Errors, SayWhatAProgramMayActOn) {
   EXPECT_EQ(system_error(ENOENT, "open", "/x").code(), ErrorCode::kNotFound);
   EXPECT_EQ(exit_status_of(ErrorCode::kBadInput), kExitBadInput);
   EXPECT_EQ(render(Error(ErrorCode::kIo, "it broke").hint("mend it")), "error: it broke\n   mend it\n");
+}
+
+TEST(IdTable, KeepsTheFirstNumberOfAnId) {
+  IdTable table;
+  EXPECT_FALSE(table.contains(xxh3_128("0")));
+  for (const bool again : {false, true}) {
+    for (std::size_t i = 0; i < 5000; ++i) {
+      const auto [number, is_new] = table.try_emplace(xxh3_128(std::to_string(i)), again ? 7 : i);
+      ASSERT_EQ(number, i);
+      ASSERT_EQ(is_new, !again);
+    }
+  }
+  EXPECT_EQ(table.size(), 5000U);
+  EXPECT_TRUE(table.contains(xxh3_128("4999")));
+  EXPECT_FALSE(table.contains(xxh3_128("5000")));
+}
+
+TEST(IdTable, TellsIdsApartThatShareASlot) {
+  const std::string low(16, '0');
+  IdTable table = {low + low, "1000000000000000" + low, low + "8000000000000000"};
+  EXPECT_EQ(table.size(), 3U);
+  EXPECT_TRUE(table.contains("1000000000000000" + low));
+  EXPECT_FALSE(table.contains("2000000000000000" + low));
+}
+
+TEST(IdTable, TakesDigestsOnly) {
+  IdTable table;
+  for (const std::string& wrong : {std::string(), std::string(31, '0'), std::string(33, '0'), std::string(32, 'g'),
+                                   std::string(16, '0') + "-000000000000000"}) {
+    EXPECT_THROW(table.insert(wrong), Error) << wrong;
+    EXPECT_FALSE(table.contains(wrong));
+  }
 }
 
 }  // namespace

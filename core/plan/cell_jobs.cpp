@@ -105,7 +105,7 @@ void CellJobs::add_once(std::vector<std::size_t>& jobs, std::size_t job) {
 // Index of the job with this spec; new where no cell wanted it before.
 std::pair<std::size_t, bool> CellJobs::find_or_add(std::string spec) {
   std::string id = job_id(spec);
-  const auto [found, is_new] = by_id_.try_emplace(id, plan_.jobs.size());
+  const auto [index, is_new] = by_id_.try_emplace(id, plan_.jobs.size());
   if (is_new) {
     PlannedJob& job = plan_.jobs.emplace_back();
     job.finished = context_.finished.contains(id);
@@ -113,10 +113,10 @@ std::pair<std::size_t, bool> CellJobs::find_or_add(std::string spec) {
     job.spec = std::move(spec);
     job.priority = priority_;
   } else {
-    PlannedJob& job = plan_.jobs[found->second];
+    PlannedJob& job = plan_.jobs[index];
     job.priority = std::min(job.priority, priority_);
   }
-  return {found->second, is_new};
+  return {index, is_new};
 }
 
 PlannedJob& CellJobs::describe(std::size_t job, const char* kind, const std::string& name, const CellParts& parts) {

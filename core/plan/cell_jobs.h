@@ -10,10 +10,10 @@
 #include <map>
 #include <string>
 #include <tuple>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "core/base/id_table.h"
 #include "core/plan/estimate.h"
 #include "core/plan/resolver.h"
 
@@ -91,7 +91,7 @@ class CellJobs {
   const std::string* name_ = nullptr;
   std::vector<std::size_t> trainings_;  // its training and its stages; kNone where it has none
 
-  std::unordered_map<std::string, std::size_t> by_id_;
+  IdTable by_id_;  // index of the job
   std::map<std::pair<std::size_t, std::int32_t>, RequestText> texts_;
   std::map<std::pair<std::size_t, TrainShape>, std::unique_ptr<TaskOptions>> options_;
   std::map<std::tuple<std::size_t, std::int32_t, TrainShape>, SpecTemplate> templates_;

@@ -10,10 +10,10 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "core/base/diagnostics.h"
+#include "core/base/id_table.h"
 #include "core/plan/cost.h"
 #include "core/spec/runner_options.h"
 #include "core/spec/train.h"
@@ -97,7 +97,7 @@ struct Plan {
 struct PlanContext {
   std::string data_root;
   std::string cache;                            // folder that may remember what is slow to read; empty: none
-  std::unordered_set<std::string> finished;     // ids of jobs
+  IdTable finished;                             // ids of jobs
   std::map<std::string, MeasuredSpeed> speeds;  // by speed_key
 };
 
