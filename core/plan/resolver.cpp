@@ -7,8 +7,8 @@
 #include "core/base/error.h"
 #include "core/plan/checkpoint_folder.h"
 #include "core/spec/free_model.h"
-#include "core/spec/hugging_face.h"
 #include "core/spec/job.h"
+#include "core/spec/model_config.h"
 
 namespace mestre {
 namespace {
@@ -208,8 +208,12 @@ std::optional<ResolvedModel> Resolver::resolve_model(CellIndex cell, const CellP
   const NamedModel named = named_model(cell);
   const PlannedCorpus* tokenizer = parts.data >= 0 ? datas_[parts.data].tokenizer() : nullptr;
   const std::int64_t vocabulary = tokenizer != nullptr ? tokenizer->identity.vocabulary : 0;
-  if (named.folder != nullptr) return read_folder(named, cell, vocabulary);
+  if (named.folder != nullptr) {
+    if (!may_be_left_unsolved(cell, "is read from a checkpoint")) return std::nullopt;
+    return read_folder(named, cell, vocabulary);
+  }
   if (sweep_.worker && named.use == nullptr && is_free_model(named.over)) {
+    if (!may_be_left_unsolved(cell, "is known to its worker alone")) return std::nullopt;
     std::optional<std::string> json = free_model_json(named.over, diagnostics_);
     if (!json) return std::nullopt;
     return ResolvedModel{.spec = {}, .json = std::move(*json), .versions = "{}", .checkpoint = {}, .solution = {}};
@@ -297,9 +301,11 @@ std::optional<ResolvedModel> Resolver::read_folder(const NamedModel& named, Cell
     model.spec = std::move(*spec);
   } else if (found) {
     try {
-      model.spec = model_of_config(found->config);
+      model.spec = read_model_config(found->config).model;
     } catch (const Error& problem) {
-      diagnostics_.error(value.where, fmt::format("'{}': {}", escaped(value.text), problem.message()), problem.hints());
+      std::vector<std::string> hints = problem.hints();
+      hints.emplace_back("or say its architecture in [model] beside model.checkpoint");
+      diagnostics_.error(value.where, fmt::format("'{}': {}", escaped(value.text), problem.message()), hints);
       return std::nullopt;
     }
   }

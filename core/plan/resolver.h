@@ -129,6 +129,7 @@ class Resolver {
   std::optional<ResolvedModel> read_folder(const NamedModel& named, CellIndex cell, std::int64_t vocabulary);
 
   const SolveRequest* solve_for(CellIndex cell) const;
+  [[nodiscard]] bool may_be_left_unsolved(CellIndex cell, std::string_view why);
   std::optional<double> target_of(const SolveRequest& request, CellIndex cell);
   std::optional<Solution> solve(const SolveRequest& request, CellIndex cell, const CellParts& parts,
                                 ComposedModel composed, std::int64_t vocabulary);

@@ -50,6 +50,16 @@ const SolveRequest* Resolver::solve_for(CellIndex cell) const {
   return found == sweep_.solves.end() ? nullptr : &*found;
 }
 
+// Whether nothing is to be solved for in a cell with a model that can't be varied; else it is reported, once.
+bool Resolver::may_be_left_unsolved(CellIndex cell, std::string_view why) {
+  const SolveRequest* request = solve_for(cell);
+  if (request == nullptr) return true;
+  if (checked_.insert(request->place).second)
+    diagnostics_.error(request->place, fmt::format("a cell to solve for has a model that {}", why),
+                       {"expected a where that leaves such cells out"});
+  return false;
+}
+
 // Nothing where there is none, which is reported once.
 std::optional<double> Resolver::target_of(const SolveRequest& request, CellIndex cell) {
   if (request.target) return request.target;

@@ -111,6 +111,9 @@ inline constexpr const char* kFolderFeature = "checkpoints from a folder";  // m
 /// a version that this build does not have; also where the spec is meant for a foreign worker.
 [[nodiscard]] Job parse_job(std::string_view spec);
 
+/// Reads canonical_json(model) back. Throws Error (bad_input) as parse_job.
+[[nodiscard]] ModelSpec parse_model(std::string_view json);
+
 /// Reads the members of a JSON object into options. Throws Error (bad_input) for unknown members, wrong types and
 /// missing ones; a member with a legacy value may be missing.
 void read_options(std::string_view json, Options& options, std::string_view what);

@@ -180,6 +180,14 @@ Job parse_job(std::string_view spec) {
   }
 }
 
+ModelSpec parse_model(std::string_view json) {
+  try {
+    return read_model(Json::parse(json));
+  } catch (const Json::exception& problem) {
+    throw Error(ErrorCode::kBadInput, fmt::format("the model cannot be read: {}", problem.what()));
+  }
+}
+
 void read_options(std::string_view json, Options& options, std::string_view what) {
   try {
     read(Json::parse(json), options, what);

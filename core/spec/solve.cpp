@@ -1,9 +1,14 @@
 #include "core/spec/solve.h"
 
 #include <algorithm>
+#include <functional>
+#include <set>
+#include <string_view>
 
 #include <fmt/format.h>
 
+#include "core/mixers/registry.h"
+#include "core/spec/model.h"
 #include "core/spec/names.h"
 #include "core/spec/option_reader.h"
 #include "core/spec/where.h"
@@ -65,6 +70,28 @@ struct TargetOptions final : Options {
   }
 };
 
+/// The names of options, by whether they are whole numbers.
+class NamesByKind final : public OptionVisitor {
+ public:
+  void visit(const Field& field, std::int64_t&) override { whole_numbers.emplace(field.name); }
+  void visit(const Field& field, bool&) override { others.emplace(field.name); }
+  void visit(const Field& field, double&) override { others.emplace(field.name); }
+  void visit(const Field& field, std::string&) override { others.emplace(field.name); }
+  void visit(const Field& field, std::vector<std::int64_t>&) override { others.emplace(field.name); }
+  void visit(const Field& field, std::vector<std::string>&) override { others.emplace(field.name); }
+
+  std::set<std::string, std::less<>> whole_numbers, others;
+};
+
+/// False where every model option of this name is something else than a whole number. Unknown ones are found when the
+/// model is read, which knows the mixer and so the nearest name.
+bool may_count(std::string_view option) {
+  NamesByKind names;
+  ModelOptions().describe(names);
+  for (const MixerType& type : mixer_types()) type.make()->describe(names);
+  return names.whole_numbers.contains(option) || !names.others.contains(option);
+}
+
 class SolveReader {
  public:
   SolveReader(const TomlValue& table, const Sweep& sweep, Diagnostics& diagnostics)
@@ -119,9 +146,9 @@ class SolveReader {
     const auto& path = request_.vary.path;
     const bool good = (path.size() == 2 || path.size() == 3) && path.front().name == "model" &&
                       std::none_of(path.begin(), path.end(), [](const KeyPart& part) { return part.name.empty(); });
-    if (!good)
+    if (!good || !may_count(path.back().name))
       diagnostics_.error(
-          place, fmt::format("'{}' cannot be varied", escaped(text)),
+          place, fmt::format("'{}' {}", escaped(text), good ? "is not a whole number" : "cannot be varied"),
           {"expected a whole-number option of [model], such as \"model.mlp.intermediate\" or \"model.width\""});
     request_.vary.dotted = request_.vary.written = text;
   }
