@@ -20,6 +20,8 @@
 namespace mestre {
 namespace {
 
+constexpr std::string_view kCompressed = ".zst";
+
 std::int64_t nanoseconds(const timespec& time) {
   return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
@@ -48,7 +50,7 @@ class Walker {
       throw Error(ErrorCode::kBadInput, fmt::format("'{}' is neither a file nor a folder", escaped(path.native())));
   }
 
-  [[nodiscard]] DocumentList take() { return std::move(list_); }
+  [[nodiscard]] SourceList take() { return std::move(list_); }
 
  private:
   void folder(const fs::path& path, const std::string& prefix) {
@@ -91,18 +93,18 @@ class Walker {
     return selection_.include.empty() || std::any_of(selection_.include.begin(), selection_.include.end(), matches);
   }
 
-  void file(const fs::path& path, std::string key, const struct stat& status) {
+  void file(const fs::path& path, const std::string& key, const struct stat& status) {
     if (status.st_size == 0) {
       ++list_.empty;
       return;
     }
-    Document document;
-    document.file = path;
-    document.bytes = status.st_size;
-    document.changed = std::max(nanoseconds(status.st_mtim), nanoseconds(status.st_ctim));
-    place_document(document, std::move(key));
-    list_.bytes += document.bytes;
-    list_.documents.push_back(std::move(document));
+    SourceFile source;
+    source.file = path;
+    source.bytes = status.st_size;
+    source.changed = std::max(nanoseconds(status.st_mtim), nanoseconds(status.st_ctim));
+    place_source(source, key);
+    list_.bytes += source.bytes;
+    list_.files.push_back(std::move(source));
   }
 
   void skip(const fs::path& path, int error_number) {
@@ -111,7 +113,7 @@ class Walker {
 
   const SourceSelection& selection_;
   fs::path leave_out_;
-  DocumentList list_;
+  SourceList list_;
 };
 
 bool lies_inside(const fs::path& inner, const fs::path& outer) {
@@ -136,20 +138,26 @@ void refuse_overlap(const std::vector<fs::path>& inputs) {
 
 }  // namespace
 
-void place_document(Document& document, std::string key) {
-  const std::string digest = xxh3_128(key);
-  document.key = std::move(key);
-  document.fraction = static_cast<double>(from_hex(std::string_view(digest).substr(0, 16)) >> 11) * 0x1p-53;
-  document.place = from_hex(std::string_view(digest).substr(16));
+double fraction_of(std::string_view key) {
+  return static_cast<double>(from_hex(std::string_view(xxh3_128(key)).substr(0, 16)) >> 11) * 0x1p-53;
 }
 
-DocumentList list_documents(const SourceSelection& selection) {
+void place_source(SourceFile& source, std::string_view path) {
+  source.is_compressed = path.ends_with(kCompressed);
+  if (source.is_compressed) path.remove_suffix(kCompressed.size());
+  source.has_lines = path.ends_with(".jsonl");
+  source.key = path;
+  source.fraction = fraction_of(path);
+  source.place = from_hex(std::string_view(xxh3_128(path)).substr(16));
+}
+
+SourceList list_sources(const SourceSelection& selection) {
   refuse_overlap(selection.inputs);
   Walker walker(selection);
   for (const fs::path& input : selection.inputs) walker.input(input);
-  DocumentList list = walker.take();
+  SourceList list = walker.take();
   // Two inputs may hold the same key; those stay in the order of the inputs.
-  std::stable_sort(list.documents.begin(), list.documents.end(), [](const Document& a, const Document& b) {
+  std::stable_sort(list.files.begin(), list.files.end(), [](const SourceFile& a, const SourceFile& b) {
     return std::tie(a.place, a.key) < std::tie(b.place, b.key);
   });
   return list;

@@ -8,47 +8,64 @@
 namespace mestre {
 namespace {
 
-std::vector<std::string> keys(const DocumentList& list) {
+std::vector<std::string> keys(const SourceList& list) {
   std::vector<std::string> names;
-  for (const Document& document : list.documents) names.push_back(document.key);
+  for (const SourceFile& source : list.files) names.push_back(source.key);
   return names;
 }
 
-std::vector<std::string> sorted_keys(const DocumentList& list) {
+std::vector<std::string> sorted_keys(const SourceList& list) {
   std::vector<std::string> names = keys(list);
   std::sort(names.begin(), names.end());
   return names;
 }
 
 // Digests of prepared data stand in sweep files: where these numbers change, kDocumentOrderVersion must be raised.
-TEST(PlaceDocument, IsFrozen) {
-  Document document;
-  place_document(document, "ATen/core/Tensor.h");
-  EXPECT_EQ(document.place, 11690228219161213331U);
-  EXPECT_DOUBLE_EQ(document.fraction, 0.34725571657415844);
+TEST(PlaceSource, IsFrozen) {
+  SourceFile source;
+  place_source(source, "ATen/core/Tensor.h");
+  EXPECT_EQ(source.place, 11690228219161213331U);
+  EXPECT_DOUBLE_EQ(source.fraction, 0.34725571657415844);
 }
 
-TEST(PlaceDocument, HoldsOutAboutTheShareAskedFor) {
+TEST(PlaceSource, ReadsWhatAFileHoldsFromItsName) {
+  SourceFile plain, compressed, lines, compressed_lines;
+  place_source(plain, "a/b.txt");
+  place_source(compressed, "a/b.txt.zst");
+  place_source(lines, "a/b.jsonl");
+  place_source(compressed_lines, "a/b.jsonl.zst");
+  EXPECT_FALSE(plain.has_lines || plain.is_compressed || compressed.has_lines || lines.is_compressed);
+  EXPECT_TRUE(compressed.is_compressed && lines.has_lines && compressed_lines.has_lines &&
+              compressed_lines.is_compressed);
+  // Compressing a corpus changes nothing of it.
+  EXPECT_EQ(compressed.key, "a/b.txt");
+  EXPECT_EQ(compressed.place, plain.place);
+  EXPECT_EQ(compressed.fraction, plain.fraction);
+  EXPECT_EQ(compressed_lines.key, lines.key);
+  EXPECT_DOUBLE_EQ(fraction_of("a/b.jsonl:17"), 0.53973504196905131);
+}
+
+TEST(PlaceSource, HoldsOutAboutTheShareAskedFor) {
   int below = 0;
   for (int i = 0; i < 10000; ++i) {
-    Document document;
-    place_document(document, "folder/file-" + std::to_string(i) + ".h");
-    ASSERT_GE(document.fraction, 0);
-    ASSERT_LT(document.fraction, 1);
-    below += document.fraction < 0.02 ? 1 : 0;
+    SourceFile source;
+    place_source(source, "folder/file-" + std::to_string(i) + ".h");
+    ASSERT_GE(source.fraction, 0);
+    ASSERT_LT(source.fraction, 1);
+    below += source.fraction < 0.02 ? 1 : 0;
   }
   EXPECT_NEAR(below, 200, 56);  // four standard deviations
 }
 
-class ListDocuments : public testing::Test {
+class ListSources : public testing::Test {
  protected:
-  [[nodiscard]] DocumentList list(std::vector<std::string> include = {}) const {
-    return list_documents({.inputs = {folder_.path()}, .include = std::move(include), .leave_out = {}});
+  [[nodiscard]] SourceList list(std::vector<std::string> include = {}) const {
+    return list_sources({.inputs = {folder_.path()}, .include = std::move(include), .leave_out = {}});
   }
   TestFolder folder_;
 };
 
-TEST_F(ListDocuments, WalksFoldersAndPassesOverWhatIsNoDocument) {
+TEST_F(ListSources, WalksFoldersAndPassesOverWhatIsNoDocument) {
   folder_.write("b/two.h", "2");
   folder_.write("a.h", "1");
   folder_.write("b/c/three.cpp", "3");
@@ -57,27 +74,27 @@ TEST_F(ListDocuments, WalksFoldersAndPassesOverWhatIsNoDocument) {
   folder_.write("b/.hidden.h", "x");
   fs::create_symlink(folder_.path() / "a.h", folder_.path() / "link.h");
   fs::create_directory_symlink(folder_.path() / "b", folder_.path() / "linked");
-  const DocumentList all = list();
+  const SourceList all = list();
   EXPECT_EQ(sorted_keys(all), (std::vector<std::string>{"a.h", "b/c/three.cpp", "b/two.h"}));
   EXPECT_EQ(all.empty, 1);
   EXPECT_EQ(all.bytes, 3);
   EXPECT_TRUE(all.skipped.empty());
 }
 
-TEST_F(ListDocuments, MatchesPatternsAgainstNamesOrKeys) {
+TEST_F(ListSources, MatchesPatternsAgainstNamesOrKeys) {
   for (const char* name : {"a.h", "b/two.h", "b/c/three.cpp", "b/c/four.h"}) folder_.write(name, "x");
   EXPECT_EQ(sorted_keys(list({"*.h"})), (std::vector<std::string>{"a.h", "b/c/four.h", "b/two.h"}));
   EXPECT_EQ(sorted_keys(list({"b/*.h"})), (std::vector<std::string>{"b/c/four.h", "b/two.h"}));
   EXPECT_EQ(sorted_keys(list({"*.cpp", "a.*"})), (std::vector<std::string>{"a.h", "b/c/three.cpp"}));
-  EXPECT_TRUE(list({"*.md"}).documents.empty());
+  EXPECT_TRUE(list({"*.md"}).files.empty());
 }
 
 // Neither the place of the folder nor other documents matter, and neighbours are separated.
-TEST_F(ListDocuments, OrdersByTheHashOfTheKeyAlone) {
+TEST_F(ListSources, OrdersByTheHashOfTheKeyAlone) {
   for (int i = 0; i < 40; ++i) folder_.write("x/here/" + std::to_string(i), "x");
   for (int i = 0; i < 40; i += 2) folder_.write("y/elsewhere/here/" + std::to_string(i), "other");
-  const auto all = keys(list_documents({.inputs = {folder_.path() / "x"}, .include = {}, .leave_out = {}}));
-  const auto half = keys(list_documents({.inputs = {folder_.path() / "y/elsewhere"}, .include = {}, .leave_out = {}}));
+  const auto all = keys(list_sources({.inputs = {folder_.path() / "x"}, .include = {}, .leave_out = {}}));
+  const auto half = keys(list_sources({.inputs = {folder_.path() / "y/elsewhere"}, .include = {}, .leave_out = {}}));
   std::vector<std::string> expected;
   for (const std::string& key : all)
     if ((key.back() - '0') % 2 == 0) expected.push_back(key);
@@ -85,26 +102,26 @@ TEST_F(ListDocuments, OrdersByTheHashOfTheKeyAlone) {
   EXPECT_FALSE(std::is_sorted(all.begin(), all.end()));
 }
 
-TEST_F(ListDocuments, LeavesOutTheDataRoot) {
+TEST_F(ListSources, LeavesOutTheDataRoot) {
   folder_.write("a.h", "1");
   folder_.write("data/old/train.bin", "x");
-  const DocumentList found =
-      list_documents({.inputs = {folder_.path()}, .include = {}, .leave_out = folder_.path() / "data"});
+  const SourceList found =
+      list_sources({.inputs = {folder_.path()}, .include = {}, .leave_out = folder_.path() / "data"});
   EXPECT_EQ(keys(found), std::vector<std::string>{"a.h"});
 }
 
-TEST_F(ListDocuments, TakesFilesByTheirNames) {
+TEST_F(ListSources, TakesFilesByTheirNames) {
   folder_.write("deep/a.txt", "1");
-  const DocumentList found =
-      list_documents({.inputs = {folder_.path() / "deep/a.txt"}, .include = {"*.h"}, .leave_out = {}});
+  const SourceList found =
+      list_sources({.inputs = {folder_.path() / "deep/a.txt"}, .include = {"*.h"}, .leave_out = {}});
   EXPECT_EQ(keys(found), std::vector<std::string>{"a.txt"});
 }
 
-TEST_F(ListDocuments, RefusesInputsThatAreMissingOrOverlap) {
+TEST_F(ListSources, RefusesInputsThatAreMissingOrOverlap) {
   folder_.write("a/b.h", "1");
   const auto message = [&](std::vector<fs::path> inputs) -> std::string {
     try {
-      (void)list_documents({.inputs = std::move(inputs), .include = {}, .leave_out = {}});
+      (void)list_sources({.inputs = std::move(inputs), .include = {}, .leave_out = {}});
     } catch (const Error& error) {
       return error.message();
     }

@@ -126,15 +126,25 @@ std::string to_json(const Manifest& manifest) {
   return object.str();
 }
 
-Manifest parse_manifest(std::string_view json, const fs::path& name) {
-  Json root;
+namespace {
+
+Json parsed(std::string_view json, const fs::path& name) {
+  std::string why;
   try {
-    root = Json::parse(json);
+    return Json::parse(json);
   } catch (const Json::parse_error& error) {
-    throw Error(ErrorCode::kDataCorrupt,
-                fmt::format("'{}' is not JSON: it breaks at byte {}", name.native(), error.byte))
-        .hint("expected the manifest of a packed corpus, as 'mestre data prepare' writes it");
+    why = fmt::format("it breaks at byte {}", error.byte);
+  } catch (const Json::out_of_range&) {
+    why = "a number in it is too large";
   }
+  throw Error(ErrorCode::kDataCorrupt, fmt::format("'{}' is not JSON: {}", name.native(), why))
+      .hint("expected the manifest of a packed corpus, as 'mestre data prepare' writes it");
+}
+
+}  // namespace
+
+Manifest parse_manifest(std::string_view json, const fs::path& name) {
+  const Json root = parsed(json, name);
   const MemberReader reader(name, "", root);
   require_known_format(reader, name);
   reader.refuse_unknown(

@@ -59,6 +59,8 @@ INSTANTIATE_TEST_SUITE_P(
     All, ManifestMistake,
     testing::Values(
         Mistake{"torn", R"("tokens":10,"vocabulary":257})", R"("tok)", "'d/m' is not JSON: it breaks at byte 215"},
+        Mistake{"beyond_doubles", R"("documents":2)", R"("documents":2e308)",
+                "'d/m' is not JSON: a number in it is too large"},
         Mistake{"lacking", R"("documents":2,)", "", "'d/m' lacks the member 'documents'"},
         Mistake{"unknown", R"("documents":2,)", R"("documents":2,"dokuments":2,)",
                 "'d/m' has an unknown member 'dokuments'"},

@@ -25,21 +25,21 @@ bool PrepareStamp::is_conclusive() const {
   return newest + kTimeGranularity < listed_at;
 }
 
-std::string digest_of_sources(const DocumentList& list) {
+std::string digest_of_sources(const SourceList& list) {
   Digester digester;
-  for (const Document& document : list.documents) {
+  for (const SourceFile& source : list.files) {
     // Lengths before texts, so that no two lists read alike.
-    digester.update(fmt::format("{} {} {} {} ", document.file.native().size(), document.key.size(), document.bytes,
-                                document.changed));
-    digester.update(document.file.native());
-    digester.update(document.key);
+    digester.update(
+        fmt::format("{} {} {} {} ", source.file.native().size(), source.key.size(), source.bytes, source.changed));
+    digester.update(source.file.native());
+    digester.update(source.key);
   }
   return digester.hex();
 }
 
-std::int64_t newest_change(const DocumentList& list) {
+std::int64_t newest_change(const SourceList& list) {
   std::int64_t newest = 0;
-  for (const Document& document : list.documents) newest = std::max(newest, document.changed);
+  for (const SourceFile& source : list.files) newest = std::max(newest, source.changed);
   return newest;
 }
 
@@ -59,7 +59,8 @@ std::string to_json(const PrepareStamp& stamp) {
   JsonObject object;
   object.number("format", static_cast<std::int64_t>(kStampFormat)).raw("command", stamp.command);
   object.text("sources", stamp.sources).number("newest", stamp.newest).number("listed_at", stamp.listed_at);
-  object.text("outputs", stamp.outputs).number("unreadable", stamp.unreadable).number("with_nul", stamp.with_nul);
+  object.text("outputs", stamp.outputs);
+  for (const auto& [name, member] : kTallyMembers) object.number(name, stamp.tally.*member);
   return object.str();
 }
 
@@ -75,8 +76,7 @@ std::optional<PrepareStamp> read_prepare_stamp(const fs::path& folder) {
     json.at("newest").get_to(stamp.newest);
     json.at("listed_at").get_to(stamp.listed_at);
     json.at("outputs").get_to(stamp.outputs);
-    json.at("unreadable").get_to(stamp.unreadable);
-    json.at("with_nul").get_to(stamp.with_nul);
+    for (const auto& [name, member] : kTallyMembers) stamp.tally.*member = json.value(name, std::int64_t{0});
     return stamp;
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;

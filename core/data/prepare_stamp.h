@@ -9,17 +9,17 @@
 #include <string>
 
 #include "core/data/documents.h"
+#include "core/data/pack_tally.h"
 
 namespace mestre {
 
 struct PrepareStamp {
   std::string command;         // JSON: what decides the result besides the sources' contents
-  std::string sources;         // digest over key, size and times of every document
-  std::int64_t newest = 0;     // ns since the epoch: the latest change of any document
+  std::string sources;         // digest over key, size and times of every source
+  std::int64_t newest = 0;     // ns since the epoch: the latest change of any source
   std::int64_t listed_at = 0;  // ns since the epoch: when the sources were listed, before any was read
   std::string outputs;         // names, sizes and times of the files written
-  std::int64_t unreadable = 0;
-  std::int64_t with_nul = 0;
+  PackTally tally;
 
   /// False where a source was changed so shortly before the listing that a later change could bear the same time.
   [[nodiscard]] bool is_conclusive() const;
@@ -27,8 +27,8 @@ struct PrepareStamp {
 
 inline constexpr std::string_view kStampFile = "prepare.json";
 
-[[nodiscard]] std::string digest_of_sources(const DocumentList& list);
-[[nodiscard]] std::int64_t newest_change(const DocumentList& list);
+[[nodiscard]] std::string digest_of_sources(const SourceList& list);
+[[nodiscard]] std::int64_t newest_change(const SourceList& list);
 /// Names, sizes and times of all files in the folder but the stamp.
 [[nodiscard]] std::string signature_of_outputs(const fs::path& folder);
 

@@ -114,7 +114,7 @@ TEST_F(PrepareTest, StreamsDocumentsLargerThanAPiece) {
   folder_.write("in/large", std::string(3'500'000, 'x') + std::string("\0y", 2));
   const PrepareReport report = prepare(options_);
   EXPECT_EQ(report.train.tokens, 3'500'003);
-  EXPECT_EQ(report.with_nul, 1);
+  EXPECT_EQ(report.tally.with_nul, 1);
   const PackedCorpus corpus(out("train.manifest"));
   corpus.verify();
   std::vector<std::int64_t> last(3);
@@ -189,8 +189,8 @@ TEST_F(PrepareTest, ReportsWhatItCannotRead) {
   const PrepareReport report = prepare(options_);
   ASSERT_TRUE(!is_root || ::seteuid(0) == 0);
   EXPECT_EQ(report.train.documents, 3);
-  EXPECT_EQ(report.empty, 1);
-  EXPECT_EQ(report.unreadable, 2);
+  EXPECT_EQ(report.tally.empty, 1);
+  EXPECT_EQ(report.tally.unreadable, 2);
   ASSERT_EQ(report.skipped.size(), 2U);
   EXPECT_EQ(report.skipped[0].path, (folder_.path() / "in/locked").native());
   EXPECT_EQ(report.skipped[1].path, (folder_.path() / "in/secret.h").native());
@@ -199,18 +199,19 @@ TEST_F(PrepareTest, ReportsWhatItCannotRead) {
 }
 
 TEST_F(PrepareTest, NoticesASourceThatChangesWhileItIsRead) {
-  folder_.write("in/large", std::string(3'000'000, 'x'));
+  folder_.write("in/large", std::string(6'000'000, 'x'));
+  options_.pace.read_ahead = 1;  // or it would be read before the first progress
   bool replaced = false;
-  const auto replace = [&](std::int64_t, std::int64_t) {
+  const auto replace = [&](const PackProgress&) {
     if (!std::exchange(replaced, true)) folder_.write("in/large", "new");
   };
   // Replacing the file leaves the one that is open as it was …
-  EXPECT_EQ(prepare(options_, replace).train.tokens, 3'000'001);
+  EXPECT_EQ(prepare(options_, replace).train.tokens, 6'000'001);
   // … but appending to it does not.
-  folder_.write("in/large", std::string(3'000'000, 'x'));
+  folder_.write("in/large", std::string(6'000'000, 'x'));
   options_.name = "other";
   bool appended = false;
-  const auto append = [&](std::int64_t, std::int64_t) {
+  const auto append = [&](const PackProgress&) {
     if (std::exchange(appended, true)) return;
     const FileDescriptor file(::open((folder_.path() / "in/large").c_str(), O_WRONLY | O_APPEND));
     write_all(file.get(), "more", "large");
@@ -220,7 +221,7 @@ TEST_F(PrepareTest, NoticesASourceThatChangesWhileItIsRead) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kEnvironment);
-    EXPECT_NE(error.message().find("changed while it was read: it had 3000000 bytes, then 3000004"), std::string::npos)
+    EXPECT_NE(error.message().find("changed while it was read: it had 6000000 bytes, then 6000004"), std::string::npos)
         << error.message();
   }
   EXPECT_FALSE(fs::exists(options_.root / "other"));
@@ -258,7 +259,7 @@ TEST_F(PrepareTest, LeavesNothingThatLooksFinishedWhenKilled) {
     ASSERT_GE(child, 0);
     if (child == 0) {
       int calls = 0;
-      (void)prepare(options_, [&](std::int64_t, std::int64_t) {
+      (void)prepare(options_, [&](const PackProgress&) {
         if (++calls == moment) ::raise(SIGKILL);
       });
       ::_exit(0);
@@ -283,7 +284,7 @@ TEST_F(PrepareTest, TwoAtOnceAreHarmless) {
   write_sources(12, 700'000);
   const PrepareOptions& options = options_;
   bool nested = false;
-  const PrepareReport outer = prepare(options, [&](std::int64_t, std::int64_t) {
+  const PrepareReport outer = prepare(options, [&](const PackProgress&) {
     if (!std::exchange(nested, true)) (void)prepare(options);
   });
   EXPECT_TRUE(nested);

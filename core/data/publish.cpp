@@ -23,9 +23,11 @@ std::string partial_prefix(const fs::path& target) {
 
 }  // namespace
 
-PartialFolder::PartialFolder(fs::path target) : target_(std::move(target)) {
+PartialFolder::PartialFolder(fs::path target, const std::function<bool(const fs::path&)>& may_carry_on)
+    : target_(std::move(target)) {
   make_durable_folders(target_.parent_path());
-  remove_leftovers();
+  clean_up(may_carry_on);
+  if (carries_on_) return;
   path_ = target_.parent_path() / (partial_prefix(target_) + random_token().substr(0, 8));
   lock_path_ = path_.native() + std::string(kLockSuffix);
   // The lock comes first and goes last, so that a folder without one cannot be; patience is for others who look for
@@ -38,12 +40,13 @@ PartialFolder::PartialFolder(fs::path target) : target_(std::move(target)) {
 }
 
 PartialFolder::~PartialFolder() {
+  if (is_kept_) return;
   std::error_code ignored;
   fs::remove_all(path_, ignored);
   fs::remove(lock_path_, ignored);
 }
 
-void PartialFolder::remove_leftovers() const {
+void PartialFolder::clean_up(const std::function<bool(const fs::path&)>& may_carry_on) {
   const std::string prefix = partial_prefix(target_);
   std::vector<fs::path> locks;
   for (const fs::directory_entry& entry : fs::directory_iterator(target_.parent_path())) {
@@ -51,10 +54,18 @@ void PartialFolder::remove_leftovers() const {
     if (name.starts_with(prefix) && name.ends_with(kLockSuffix)) locks.push_back(entry.path());
   }
   for (const fs::path& lock_path : locks) {
-    const std::optional<FileLock> lock = FileLock::try_acquire(lock_path);
+    std::optional<FileLock> lock = FileLock::try_acquire(lock_path);
     if (!lock) continue;
+    const fs::path folder = lock_path.native().substr(0, lock_path.native().size() - kLockSuffix.size());
+    if (!carries_on_ && may_carry_on && may_carry_on(folder)) {
+      carries_on_ = true;
+      path_ = folder;
+      lock_path_ = lock_path;
+      lock_ = std::move(lock);
+      continue;
+    }
     std::error_code ignored;
-    fs::remove_all(lock_path.native().substr(0, lock_path.native().size() - kLockSuffix.size()), ignored);
+    fs::remove_all(folder, ignored);
     fs::remove(lock_path, ignored);
   }
 }

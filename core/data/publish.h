@@ -14,15 +14,20 @@ namespace mestre {
 
 class PartialFolder {
  public:
-  /// Removes what dead processes left of earlier attempts at `target`, and creates an empty folder beside it. Parents
-  /// are created too.
-  explicit PartialFolder(fs::path target);
-  /// Removes the folder where it was not published.
+  /// Takes over the first folder that a dead process left of an earlier attempt at `target` and of which
+  /// `may_carry_on` says so, removes the others, and creates an empty one beside the target where none was taken over.
+  /// Parents are created too.
+  explicit PartialFolder(fs::path target, const std::function<bool(const fs::path&)>& may_carry_on = {});
+  /// Removes the folder where it was not published and is not to be kept.
   ~PartialFolder();
   PartialFolder(const PartialFolder&) = delete;
   PartialFolder& operator=(const PartialFolder&) = delete;
 
   [[nodiscard]] const fs::path& path() const { return path_; }
+  /// True where the folder is an earlier attempt's.
+  [[nodiscard]] bool carries_on() const { return carries_on_; }
+  /// Leaves the folder for a later attempt.
+  void keep() { is_kept_ = true; }
 
   /// Syncs the folder and renames it to the target. Where one is there, `may_replace` is asked first, and throws if it
   /// may not; then the two change places in one step (on file systems that cannot: in two, with a moment in which there
@@ -30,13 +35,15 @@ class PartialFolder {
   void publish(const std::function<void()>& may_replace);
 
  private:
-  void remove_leftovers() const;
+  void clean_up(const std::function<bool(const fs::path&)>& may_carry_on);
   void replace();
 
   fs::path target_;
   fs::path path_;
   fs::path lock_path_;
   std::optional<FileLock> lock_;
+  bool carries_on_ = false;
+  bool is_kept_ = false;
 };
 
 }  // namespace mestre

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "analysis/footnotes.h"
 #include "analysis/table.h"
 #include "core/base/units.h"
 #include "core/plan/budget.h"
@@ -74,37 +75,12 @@ std::vector<Group> group_cells(const Plan& plan) {
   return groups;
 }
 
-// "¹", "¹²": what a note under the table is found by.
-std::string superscript(std::size_t number) {
-  static const std::vector<std::string> kDigits = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
-  std::string text;
-  for (const char digit : std::to_string(number)) text += kDigits[static_cast<std::size_t>(digit - '0')];
-  return text;
+// What stands behind the label of a row; empty where there is nothing to say.
+std::string mark_of(const Plan& plan, const PlannedCell& cell, Footnotes& unfair) {
+  if (cell.marks < 0) return "";
+  return unfair.mark(
+      fmt::format("against its baseline: {}", fmt::join(plan.marks[static_cast<std::size_t>(cell.marks)], "; ")));
 }
-
-// Numbers the lists of marks in the order in which rows show them, and writes the notes.
-class MarkNotes {
- public:
-  explicit MarkNotes(const Plan& plan) : plan_(plan) {}
-  // What stands behind the row's label; empty where there is nothing to say.
-  std::string mark(const PlannedCell& cell) {
-    if (cell.marks < 0) return "";
-    return superscript(numbers_.try_emplace(cell.marks, numbers_.size() + 1).first->second);
-  }
-  void write(Table& table) const {
-    std::vector<std::int32_t> order(numbers_.size());
-    for (const auto& [marks, number] : numbers_) order[number - 1] = marks;
-    for (std::size_t i = 0; i < std::min(order.size(), kMostNotes); ++i)
-      table.notes.push_back(fmt::format("{} against its baseline: {}", superscript(i + 1),
-                                        fmt::join(plan_.marks[static_cast<std::size_t>(order[i])], "; ")));
-    if (order.size() > kMostNotes)
-      table.notes.push_back(fmt::format("and {} more such notes; --json has them all", order.size() - kMostNotes));
-  }
-
- private:
-  const Plan& plan_;
-  std::map<std::int32_t, std::size_t> numbers_;
-};
 
 // What was solved for in the rows that are shown, each solution once.
 class SolutionNotes {
@@ -154,14 +130,14 @@ std::vector<Column> columns_of(const Plan& plan) {
 Table groups_table(const Plan& plan) {
   Table table{.columns = columns_of(plan)};
   const std::vector<Group> groups = group_cells(plan);
-  MarkNotes marks(plan);
+  Footnotes unfair;
   SolutionNotes solutions(plan);
   std::set<const Gpu*> too_small;
   for (std::size_t i = 0; i < std::min(groups.size(), kMostRows); ++i) {
     const Group& group = groups[i];
     std::vector<Cell> row(group.labels.begin(), group.labels.end());
     if (row.empty()) row.emplace_back(plan.name);
-    row.front().mark = marks.mark(*group.first);
+    row.front().mark = mark_of(plan, *group.first, unfair);
     if (group.too_small != nullptr) too_small.insert(group.too_small);
     const std::vector<Cell> values = {group.cells,
                                       group.done,
@@ -178,7 +154,7 @@ Table groups_table(const Plan& plan) {
     table.notes.push_back(fmt::format("and {} more rows; --cells lists every cell",
                                       with_thousands(static_cast<std::int64_t>(groups.size() - kMostRows))));
   solutions.write(table);
-  marks.write(table);
+  unfair.write(table, kMostNotes, "--json has them all");
   for (const Gpu* gpu : too_small)
     table.notes.push_back(fmt::format("! more memory than the {} of one {}: lower resources.micro_batch",
                                       short_bytes(gpu->memory_bytes), gpu->name));
