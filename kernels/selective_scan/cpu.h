@@ -11,13 +11,13 @@
 #include <span>
 #include <string_view>
 
+#include "kernels/element.h"
+
 namespace mestre::kernels {
 
 /// Tokens between two saved states; also how many the backward pass recomputes at a time.
 constexpr std::int64_t kCheckpointTokens = 32;
 constexpr std::int64_t kMaxState = 64;
-
-enum class Element { kFloat32, kBFloat16 };
 
 /// A [batch, length, width] argument whose last dimension is contiguous; strides count elements. No data: the argument
 /// is absent.

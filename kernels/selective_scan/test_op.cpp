@@ -11,96 +11,12 @@
 #include <gtest/gtest.h>
 #include <torch/library.h>
 
-#include "kernels/selective_scan/selective_scan.h"
-#include "kernels/selective_scan/test_support.h"
+#include "kernels/selective_scan/test_call.h"
 
 namespace mestre::kernels::testing {
 namespace {
 
 using at::Tensor;
-using OptionalTensor = std::optional<Tensor>;
-
-/// The arguments of one call, in the order of the schema, and the gradients of its outputs.
-struct Call {
-  Tensor u, delta, A, B, C;
-  OptionalTensor D, z, delta_bias;
-  bool delta_softplus;
-  OptionalTensor initial_state, reset;
-  Tensor d_y;
-  OptionalTensor d_final_state;
-
-  std::tuple<Tensor, Tensor> operator()() const {
-    return selective_scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus, initial_state, reset);
-  }
-
-  std::vector<std::pair<std::string, Tensor*>> differentiable() {
-    std::vector<std::pair<std::string, Tensor*>> inputs = {
-        {"d_u", &u}, {"d_delta", &delta}, {"d_A", &A}, {"d_B", &B}, {"d_C", &C}};
-    if (D) inputs.emplace_back("d_D", &*D);
-    if (z) inputs.emplace_back("d_z", &*z);
-    if (delta_bias) inputs.emplace_back("d_delta_bias", &*delta_bias);
-    if (initial_state) inputs.emplace_back("d_initial_state", &*initial_state);
-    return inputs;
-  }
-};
-
-at::ScalarType scalar_type(Element element) {
-  return element == Element::kBFloat16 ? at::kBFloat16 : at::kFloat;
-}
-
-Tensor tensor(const std::vector<double>& values, at::IntArrayRef shape, Element element = Element::kFloat32) {
-  return at::tensor(values, at::kDouble).reshape(shape).to(scalar_type(element));
-}
-
-Call make_call(const ScanCase& c, const ScanProblem& p) {
-  const ReferenceInput& in = p.input;
-  const std::int64_t B = c.batch, L = c.length, E = c.channels, N = c.state;
-  const auto given = [](const std::vector<double>& values, at::IntArrayRef shape, Element element) {
-    return values.empty() ? OptionalTensor() : tensor(values, shape, element);
-  };
-  const Element single = Element::kFloat32;
-  Call call = {.u = tensor(in.u, {B, L, E}, c.element),
-               .delta = tensor(in.delta, {B, L, E}, c.element),
-               .A = tensor(in.A, {E, N}),
-               .B = tensor(in.B, {B, L, N}, c.element),
-               .C = tensor(in.C, {B, L, N}, c.element),
-               .D = given(in.D, {E}, single),
-               .z = given(in.z, {B, L, E}, c.element),
-               .delta_bias = given(in.delta_bias, {E}, single),
-               .delta_softplus = c.delta_softplus,
-               .initial_state = given(in.initial_state, {B, E, N}, single),
-               .reset = {},
-               .d_y = tensor(p.d_y, {B, L, E}, c.element),
-               .d_final_state = given(p.d_final_state, {B, E, N}, single)};
-  if (c.reset) {
-    call.reset = tensor(std::vector<double>(in.reset.begin(), in.reset.end()), {B, L}).to(at::kBool);
-  }
-  return call;
-}
-
-Call make_call(const ScanCase& c) {
-  return make_call(c, make_problem(c));
-}
-
-NamedValues named(const std::string& name, const Tensor& tensor) {
-  const Tensor wide = tensor.to(at::kDouble).contiguous();
-  const double* data = wide.const_data_ptr<double>();
-  return {name,
-          tensor.scalar_type() == at::kBFloat16 ? Element::kBFloat16 : Element::kFloat32,
-          {data, data + wide.numel()}};
-}
-
-/// Forward and, through autograd, backward. The caller's tensors are left without gradients.
-std::vector<NamedValues> run(Call call) {
-  for (auto& [name, input] : call.differentiable()) *input = input->detach().requires_grad_();
-  const auto [y, final_state] = call();
-  std::vector<NamedValues> results = {named("y", y.detach()), named("final_state", final_state.detach())};
-  Tensor loss = (y.to(at::kFloat) * call.d_y.to(at::kFloat)).sum();
-  if (call.d_final_state) loss = loss + (final_state * *call.d_final_state).sum();
-  loss.backward();
-  for (auto& [name, input] : call.differentiable()) results.push_back(named(name, input->grad()));
-  return results;
-}
 
 void expect_as_good_as_plain(const ScanCase& c, const std::vector<NamedValues>& results, const ScanProblem& problem) {
   const auto truth = reference_results<double>(problem, c.element);
@@ -130,7 +46,7 @@ TEST(SelectiveScanOp, AgreesWithTheReferenceThroughAutograd) {
 TEST(SelectiveScanOp, TakesAnyStrides) {
   const ScanCase c = {.name = "op_strides"};
   const ScanProblem problem = make_problem(c);
-  Call call = make_call(c, problem);
+  ScanCall call = make_call(c, problem);
   const auto sliced = [](const Tensor& t) {  // last dimension contiguous: as a slice of a wider projection
     return at::cat({at::full_like(t, NAN), t, at::full_like(t, NAN)}, 2).narrow(2, t.size(2), t.size(2));
   };
@@ -149,7 +65,7 @@ TEST(SelectiveScanOp, TakesAnyStrides) {
 
 TEST(SelectiveScanOp, TakesEachTypeOnItsOwn) {
   const ScanCase c = {.name = "op_mixed", .element = Element::kBFloat16};
-  Call narrow = make_call(c), mixed = narrow;
+  ScanCall narrow = make_call(c), mixed = narrow;
   mixed.delta = mixed.delta.to(at::kFloat);
   mixed.C = mixed.C.to(at::kFloat);
   const auto [y, state] = narrow();
@@ -165,7 +81,7 @@ TEST(SelectiveScanOp, TakesEachTypeOnItsOwn) {
 
 TEST(SelectiveScanOp, DiffersNotByABitBetweenOneThreadAndTwo) {
   const ScanCase c = {.name = "op_threads", .batch = 2, .length = 200, .channels = 300, .state = 16};
-  const Call call = make_call(c);
+  const ScanCall call = make_call(c);
   const int before = at::get_num_threads();
   at::set_num_threads(1);
   const auto one = run(call), again = run(call);
@@ -179,9 +95,9 @@ TEST(SelectiveScanOp, DiffersNotByABitBetweenOneThreadAndTwo) {
 }
 
 TEST(SelectiveScanOp, ContinuesFromItsOwnFinalState) {
-  const Call call = make_call({.name = "op_continue", .length = 100, .reset = false, .final_gradient = false});
-  Call first = call, second = call;
-  for (Tensor Call::*rows : {&Call::u, &Call::delta, &Call::B, &Call::C}) {
+  const ScanCall call = make_call({.name = "op_continue", .length = 100, .reset = false, .final_gradient = false});
+  ScanCall first = call, second = call;
+  for (Tensor ScanCall::*rows : {&ScanCall::u, &ScanCall::delta, &ScanCall::B, &ScanCall::C}) {
     first.*rows = (call.*rows).narrow(1, 0, 37);
     second.*rows = (call.*rows).narrow(1, 37, 63);
   }
@@ -196,7 +112,7 @@ TEST(SelectiveScanOp, ContinuesFromItsOwnFinalState) {
 }
 
 TEST(SelectiveScanOp, GivesNoGradientWhereNoneIsWanted) {
-  Call call = make_call({.name = "op_no_gradient"});
+  ScanCall call = make_call({.name = "op_no_gradient"});
   EXPECT_FALSE(std::get<0>(call()).requires_grad());
   call.u.requires_grad_();
   EXPECT_TRUE(std::get<0>(call()).requires_grad());
@@ -208,7 +124,7 @@ TEST(SelectiveScanOp, BackwardFromTheFinalStateAlone) {
   const ScanCase c = {.name = "op_final_only"};
   ScanProblem problem = make_problem(c);
   problem.d_y.assign(problem.d_y.size(), 0);
-  Call call = make_call(c, problem);
+  ScanCall call = make_call(c, problem);
   call.u.requires_grad_();
   (std::get<1>(call()) * *call.d_final_state).sum().backward();
   const auto truth = reference_results<double>(problem, c.element),
@@ -218,7 +134,7 @@ TEST(SelectiveScanOp, BackwardFromTheFinalStateAlone) {
 }
 
 TEST(SelectiveScanOp, MetaGivesShapesAndTypesOnly) {
-  Call call = make_call({.name = "op_meta", .element = Element::kBFloat16});
+  ScanCall call = make_call({.name = "op_meta", .element = Element::kBFloat16});
   const auto [y, state] = call();
   for (auto& [name, input] : call.differentiable()) *input = input->to(at::kMeta);
   call.reset = call.reset->to(at::kMeta);
@@ -232,60 +148,63 @@ TEST(SelectiveScanOp, MetaGivesShapesAndTypesOnly) {
 
 struct Mistake {
   const char* message;
-  std::function<void(Call&)> make;
+  std::function<void(ScanCall&)> make;
 };
 
 TEST(SelectiveScanOp, SaysWhichArgumentIsWrongAndWhatWasExpected) {
   const Mistake mistakes[] = {
       {"selective_scan: u: expected 3 dimensions [B, L, E], got [2, 5]",
-       [](Call& c) {
+       [](ScanCall& c) {
          c.u = at::zeros({2, 5});
        }},
       {"selective_scan: u: expected positive sizes, got [2, 0, 3]",
-       [](Call& c) {
+       [](ScanCall& c) {
          c.u = at::zeros({2, 0, 3});
        }},
-      {"selective_scan: u: expected float32 or bfloat16, got Double", [](Call& c) { c.u = c.u.to(at::kDouble); }},
+      {"selective_scan: u: expected float32, bfloat16 or float64, got Int",
+       [](ScanCall& c) { c.u = c.u.to(at::kInt); }},
+      {"selective_scan: delta: expected float64, as u is, got Float", [](ScanCall& c) { c.u = c.u.to(at::kDouble); }},
+      {"selective_scan: B: expected float32 or bfloat16, got Double", [](ScanCall& c) { c.B = c.B.to(at::kDouble); }},
       {"selective_scan: delta: expected shape [2, 5, 3] ([B, L, E], as u), got [2, 4, 3]",
-       [](Call& c) {
+       [](ScanCall& c) {
          c.delta = at::zeros({2, 4, 3});
        }},
       {"selective_scan: A: expected 1 to 64 states in the last dimension, got 65",
-       [](Call& c) {
+       [](ScanCall& c) {
          c.A = at::zeros({3, 65});
        }},
-      {"selective_scan: A: expected float32, got BFloat16", [](Call& c) { c.A = c.A.to(at::kBFloat16); }},
+      {"selective_scan: A: expected float32, got BFloat16", [](ScanCall& c) { c.A = c.A.to(at::kBFloat16); }},
       {"selective_scan: A: expected shape [3, 4] ([E, N], E from u), got [7, 4]",
-       [](Call& c) {
+       [](ScanCall& c) {
          c.A = at::zeros({7, 4});
        }},
       {"selective_scan: B: expected shape [2, 5, 4] ([B, L, N], N from A), got [2, 5, 6]",
-       [](Call& c) {
+       [](ScanCall& c) {
          c.B = at::zeros({2, 5, 6});
        }},
       {"selective_scan: C: expected shape [2, 5, 4] ([B, L, N], N from A), got [2, 5]",
-       [](Call& c) {
+       [](ScanCall& c) {
          c.C = at::zeros({2, 5});
        }},
-      {"selective_scan: D: expected shape [3] ([E]), got [4]", [](Call& c) { c.D = at::zeros({4}); }},
+      {"selective_scan: D: expected shape [3] ([E]), got [4]", [](ScanCall& c) { c.D = at::zeros({4}); }},
       {"selective_scan: z: expected shape [2, 5, 3] ([B, L, E], as u), got [2, 5, 1]",
-       [](Call& c) {
+       [](ScanCall& c) {
          c.z = at::zeros({2, 5, 1});
        }},
       {"selective_scan: delta_bias: expected float32, got Double",
-       [](Call& c) { c.delta_bias = c.delta_bias->to(at::kDouble); }},
+       [](ScanCall& c) { c.delta_bias = c.delta_bias->to(at::kDouble); }},
       {"selective_scan: initial_state: expected shape [2, 3, 4] ([B, E, N]), got [2, 4, 3]",
-       [](Call& c) {
+       [](ScanCall& c) {
          c.initial_state = at::zeros({2, 4, 3});
        }},
       {"selective_scan: reset: expected bool, got Float",
-       [](Call& c) {
+       [](ScanCall& c) {
          c.reset = at::zeros({2, 5});
        }},
-      {"selective_scan: z: expected device cpu (that of u), got meta", [](Call& c) { c.z = c.z->to(at::kMeta); }},
+      {"selective_scan: z: expected device cpu (that of u), got meta", [](ScanCall& c) { c.z = c.z->to(at::kMeta); }},
   };
   for (const Mistake& mistake : mistakes) {
-    Call call = make_call({.name = "op_mistake", .length = 5, .channels = 3, .state = 4});
+    ScanCall call = make_call({.name = "op_mistake", .length = 5, .channels = 3, .state = 4});
     mistake.make(call);
     try {
       call();
@@ -299,7 +218,7 @@ TEST(SelectiveScanOp, SaysWhichArgumentIsWrongAndWhatWasExpected) {
 // A program that calls the operations of which autograd is made, one by one.
 using Tensors = std::vector<Tensor>;
 
-Tensors backward_from(const Call& c, const Tensor& checkpoints) {
+Tensors backward_from(const ScanCall& c, const Tensor& checkpoints) {
   static const auto operation = c10::Dispatcher::singleton().findSchemaOrThrow("mestre::selective_scan_backward", "");
   torch::jit::Stack stack = {c.d_y,        c.d_final_state,  checkpoints,     c.u,    c.delta, c.A, c.B, c.C, c.D, c.z,
                              c.delta_bias, c.delta_softplus, c.initial_state, c.reset};
@@ -309,7 +228,7 @@ Tensors backward_from(const Call& c, const Tensor& checkpoints) {
   return gradients;
 }
 
-Tensor checkpoints_of(const Call& c) {
+Tensor checkpoints_of(const ScanCall& c) {
   static const auto operation = c10::Dispatcher::singleton().findSchemaOrThrow("mestre::selective_scan_forward", "");
   torch::jit::Stack stack = {c.u,    c.delta, c.A, c.B, c.C, c.D, c.z, c.delta_bias, c.delta_softplus, c.initial_state,
                              c.reset};
@@ -318,7 +237,7 @@ Tensor checkpoints_of(const Call& c) {
 }
 
 TEST(SelectiveScanOp, BackwardTakesTheCheckpointsOfForwardAndNoOthers) {
-  const Call call = make_call({.name = "op_checkpoints", .length = 40, .channels = 3, .state = 4});
+  const ScanCall call = make_call({.name = "op_checkpoints", .length = 40, .channels = 3, .state = 4});
   const Tensor right = checkpoints_of(call);
   EXPECT_EQ(backward_from(call, right).size(), 9U);
   const std::pair<std::string, Tensor> mistakes[] = {

@@ -1,49 +1,10 @@
 #include "kernels/selective_scan/test_support.h"
 
-#include <algorithm>
-#include <bit>
-#include <cmath>
-#include <cstddef>
 #include <functional>
 #include <random>
-#include <sstream>
 
 namespace mestre::kernels::testing {
 namespace {
-
-/// The only tolerances of this kernel. Floors are relative to the truth's greatest, or root-mean-square, value; the
-/// last is absolute.
-struct Tolerance {
-  Element element;
-  double ratio, greatest_floor, mean_floor, underflow;
-};
-constexpr Tolerance kTolerances[] = {
-    {Element::kFloat32, 2.0, 3e-7, 1e-7,
-     1e-36},  // the floor is a few units in the last place: short sums round luckily
-    {Element::kBFloat16, 2.0, 4e-5, 1e-5,
-     1e-36},  // both are rounded to 8 bits; the floor is for ties that fall differently
-};
-
-Tolerance tolerance_for(Element element) {
-  return *std::find_if(std::begin(kTolerances), std::end(kTolerances),
-                       [&](const Tolerance& t) { return t.element == element; });
-}
-
-struct Error {
-  double greatest = 0, mean = 0;
-};
-
-/// Of `values` against `truth`; a NaN counts as infinitely wrong.
-Error error_of(const std::vector<double>& values, const std::vector<double>& truth) {
-  Error error;
-  for (std::size_t i = 0; i < truth.size(); ++i) {
-    const double difference = std::abs(values[i] - truth[i]);
-    error.greatest = std::isnan(difference) ? HUGE_VAL : std::max(error.greatest, difference);
-    error.mean += difference * difference / static_cast<double>(truth.size());
-  }
-  error.mean = std::isnan(error.mean) ? HUGE_VAL : std::sqrt(error.mean);
-  return error;
-}
 
 std::vector<double> draw(std::mt19937_64& random, std::int64_t count, Element element, double low, double high) {
   std::uniform_real_distribution<double> uniform(low, high);
@@ -53,13 +14,6 @@ std::vector<double> draw(std::mt19937_64& random, std::int64_t count, Element el
 }
 
 }  // namespace
-
-double round_to(Element element, double value) {
-  const float single = static_cast<float>(value);
-  if (element == Element::kFloat32 || std::isnan(single)) return single;
-  const auto bits = std::bit_cast<std::uint32_t>(single);
-  return std::bit_cast<float>((bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u);
-}
 
 ScanProblem make_problem(const ScanCase& c) {
   std::mt19937_64 random(std::hash<std::string>{}(c.name));
@@ -118,25 +72,5 @@ std::vector<NamedValues> reference_results(const ScanProblem& problem, Element e
 
 template std::vector<NamedValues> reference_results<float>(const ScanProblem&, Element);
 template std::vector<NamedValues> reference_results<double>(const ScanProblem&, Element);
-
-std::string judge(const NamedValues& result, const NamedValues& plain, const NamedValues& truth) {
-  std::ostringstream wrong;
-  if (result.name != truth.name || result.values.size() != truth.values.size()) {
-    wrong << "expected " << truth.name << " with " << truth.values.size() << " values, got " << result.name << " with "
-          << result.values.size();
-    return wrong.str();
-  }
-  const Tolerance tolerance = tolerance_for(result.element);
-  const Error scale = error_of(std::vector<double>(truth.values.size()), truth.values);
-  const Error error = error_of(result.values, truth.values), allowed = error_of(plain.values, truth.values);
-  const double floor = tolerance.underflow;  // the kernels' exponential has no subnormal results
-  const double greatest = tolerance.ratio * allowed.greatest + tolerance.greatest_floor * scale.greatest + floor;
-  const double mean = tolerance.ratio * allowed.mean + tolerance.mean_floor * scale.mean + floor;
-  if (!(error.greatest <= greatest)) {
-    wrong << truth.name << ": greatest error " << error.greatest << ", allowed " << greatest << "; ";
-  }
-  if (!(error.mean <= mean)) wrong << truth.name << ": root-mean-square error " << error.mean << ", allowed " << mean;
-  return wrong.str();
-}
 
 }  // namespace mestre::kernels::testing

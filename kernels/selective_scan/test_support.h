@@ -1,4 +1,5 @@
-// What the tests and the bench of the selective scan share: random inputs, and the judgement of a result against fp64.
+// What the tests and the bench of the selective scan share: random inputs, and what the reference makes
+// of them.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/judge.h"
 #include "kernels/selective_scan/cpu.h"
 #include "kernels/selective_scan/reference.h"
 
@@ -35,23 +37,9 @@ inline void PrintTo(const ScanCase& scan_case, std::ostream* out) {
 
 ScanProblem make_problem(const ScanCase& scan_case);
 
-/// One tensor of a result under its name, in the type that the schema returns.
-struct NamedValues {
-  std::string name;
-  Element element;
-  std::vector<double> values;
-};
-
 /// All that forward and backward return, computed by the reference in Real and rounded to the types of the schema
 /// unless Real is double. The gradients of absent inputs are left out.
 template <class Real>
 std::vector<NamedValues> reference_results(const ScanProblem& problem, Element element);
-
-double round_to(Element element, double value);
-
-/// Judges `result` against fp64 `truth`: its greatest and its root-mean-square error may each be at most twice those of
-/// `plain`, the fp32 composition, plus a floor relative to the truth's magnitude. Returns what is wrong, or an empty
-/// string.
-std::string judge(const NamedValues& result, const NamedValues& plain, const NamedValues& truth);
 
 }  // namespace mestre::kernels::testing

@@ -43,7 +43,8 @@ TEST_FILES = ["*_test.cpp", "*_test.h", "*_bench.cpp", "*/test.cpp", "*/bench.cp
 SINGLE_USERS = [
     ("Torch", ["torch/*", "ATen/*", "c10/*"],
      ["core/model/*", "core/train/*", "core/mixers/*/module*", "core/tasks/*/run*", "runners/worker/*",
-      "kernels/*/autograd.cpp", "kernels/*/autograd_*.cpp", "kernels/<op>/<op>.h", "kernels/*test*", "kernels/*bench*", "tests/*"]),
+      "kernels/operation.*", "kernels/recompute.*", "kernels/linear_attention/*", "kernels/*/arguments.*", "kernels/*/autograd*",
+      "kernels/*/composition.*", "kernels/<op>/<op>.h", "kernels/*test*", "kernels/*bench*", "tests/*"]),
     ("toml++", ["toml++/*"], ["core/spec/*", "core/plan/*"]),
     ("SQLite", ["SQLiteCpp/*", "sqlite3.h"], ["store/*"]),
     ("CLI11", ["CLI/*"], ["runners/cli/*", "runners/worker/*"]),
