@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "analysis/footnotes.h"
 #include "analysis/report.h"
 #include "analysis/statistics.h"
 
@@ -68,11 +69,13 @@ std::vector<Column> columns_of(const SweepResults& results) {
   return columns;
 }
 
-std::vector<Cell> cells_of(const SweepResults& results, const SweepRow& row) {
+std::vector<Cell> cells_of(const SweepResults& results, const SweepRow& row, Footnotes& unfair) {
   std::vector<Cell> cells;
   for (const std::string& label : row.labels) cells.emplace_back(label);
   if (cells.empty()) cells.emplace_back(results.name);
   if (row.baseline) cells.front().mark = kBaselineMark;
+  if (!row.unfair.empty())
+    cells.front().mark += unfair.mark(fmt::format("against its baseline: {}", fmt::join(row.unfair, "; ")));
   cells.push_back(parameters_cell(results, row));
   cells.push_back(mean_cell(sample_of(results, row, [](const CellResults& cell) { return cell.tokens_per_second; })));
   for (const EvaluationResults& evaluation : results.evaluations) {
@@ -121,8 +124,10 @@ void append_notes(const SweepResults& results, Table& table) {
 
 Table main_table(const SweepResults& results) {
   Table table{.caption = caption_of(results), .columns = columns_of(results)};
-  for (const SweepRow& row : results.rows) table.add(cells_of(results, row));
+  Footnotes unfair;
+  for (const SweepRow& row : results.rows) table.add(cells_of(results, row, unfair));
   append_notes(results, table);
+  unfair.write(table, table.rows.size(), "");
   return table;
 }
 

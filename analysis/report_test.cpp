@@ -84,7 +84,7 @@ class ReportTest : public ::testing::Test {
     record.started_at = 1.7e9;
     record.devices = {"cpu"};
     record.versions = {{"mestre", "0.1.0"}, {"torch", "2.11.0"}};
-    record.commit = std::string(40, 'a');
+    record.commit = std::string(40, commit_);
     record.dirty = true;
     replace_file(attempt / "attempt.json", to_json(record));
     return attempt / "journal.jsonl";
@@ -133,6 +133,7 @@ class ReportTest : public ::testing::Test {
   TemporaryFolder folder_;
   Workspace workspace_;
   Database database_;
+  char commit_ = 'a';  // forty times, the commit that attempts say
   Plan plan_;
 };
 
@@ -191,6 +192,33 @@ missing: architecture=Samba,seed=3 is queued
 missing: architecture=Samba-NoPE,seed=1 is queued
 missing: architecture=Samba-NoPE,seed=2 is queued
 missing: architecture=Samba-NoPE,seed=3 is queued
+)");
+}
+
+TEST_F(ReportTest, WhatIsUnfairIsSaidUnderTheTable) {
+  plan_.marks = {{"parameters +3.4 %", "train.learning_rate 0.001, baseline 0.0004"}};
+  for (std::size_t seed = 0; seed < kSeeds.size(); ++seed) plan_.cells[2 * kSeeds.size() + seed].marks = 0;
+  Ledger(database_).record_plan(plan_);
+  for (std::size_t architecture = 0; architecture < kArchitectures.size(); ++architecture) {
+    for (std::size_t seed = 0; seed < kSeeds.size(); ++seed) {
+      commit_ = architecture == 1 && seed == 2 ? 'b' : 'a';
+      train(architecture, seed);
+      evaluate(architecture, seed);
+    }
+  }
+  ingest();
+  EXPECT_EQ(to_text(main_table(database_, "miniature")),
+            R"(Perplexity: mean over seeds ± half the width of its 95 % t interval (n = 3).
+                                             perplexity at context length
+architecture   parameters      speed           256            512           1024
+                            tokens/s
+Llama-2*             803K     21,000   5.70 ± 0.25    5.70 ± 0.25    7.90 ± 0.25
+Samba¹               803K     21,000   5.50 ± 0.25    5.40 ± 0.25    5.35 ± 0.25
+Samba-NoPE²          803K     21,000   5.60 ± 0.25   29.00 ± 0.25   315.0 ± 0.2
+* baseline
+¹ against its baseline: trained by commit aaaaaaaaa with uncommitted changes and bbbbbbbbb with
+uncommitted changes, baseline aaaaaaaaa with uncommitted changes
+² against its baseline: parameters +3.4 %; train.learning_rate 0.001, baseline 0.0004
 )");
 }
 

@@ -16,6 +16,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::size_t kShortCommit = 9;  // characters of a commit that people are shown
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 std::string text_of(const SqlValue& value) {
@@ -71,7 +72,7 @@ void read_cells(Database& database, SweepResults& results) {
              (options ->> '$.train.sequence_length') * (options ->> '$.train.sequences_per_step'),
              (SELECT jobs.last_cause FROM run_jobs JOIN jobs USING (job)
                 WHERE run_jobs.sweep = runs.sweep AND run_jobs.cell = runs.cell AND jobs.state = 'failed' LIMIT 1),
-             jobs.state
+             jobs.state, runs.marks
       FROM runs JOIN jobs USING (job) WHERE runs.sweep = ?1 ORDER BY runs.number)",
                                results.name);
   for (const auto& row : table.rows) {
@@ -84,6 +85,7 @@ void read_cells(Database& database, SweepResults& results) {
     for (const std::string& axis : results.axes) cell.labels.push_back(labels.value(axis, ""));
     cell.parameters = whole_of(row[4]);
     cell.tokens_per_step = number_of(row[7]).value_or(0);
+    cell.unfair = json::parse(text_of(row[10])).get<std::vector<std::string>>();
     if (text_of(row[9]) == "done") {
       cell.tokens_per_second = number_of(row[5]);
       cell.final_loss = number_of(row[6]);
@@ -115,6 +117,10 @@ std::string title_of(const SweepResults& results, const std::vector<std::string>
   return title.empty() ? results.name : title;
 }
 
+void add_once(std::vector<std::string>& phrases, const std::string& phrase) {
+  if (std::find(phrases.begin(), phrases.end(), phrase) == phrases.end()) phrases.push_back(phrase);
+}
+
 void group_into_rows(SweepResults& results, const json& baseline) {
   std::map<std::vector<std::string>, std::size_t> rows;
   for (std::size_t i = 0; i < results.cells.size(); ++i) {
@@ -126,7 +132,9 @@ void group_into_rows(SweepResults& results, const json& baseline) {
                               .title = title_of(results, labels),
                               .baseline = is_baseline(results, results.cells[i], baseline),
                               .cells = {}});
-    results.rows[row->second].cells.push_back(i);
+    SweepRow& into = results.rows[row->second];
+    into.cells.push_back(i);
+    for (const std::string& phrase : results.cells[i].unfair) add_once(into.unfair, phrase);
   }
 }
 
@@ -201,6 +209,36 @@ void read_provenance(Database& database, SweepResults& results) {
   }
 }
 
+/// "1a2b3c4d5", "1a2b3c4d5 with uncommitted changes": what the cells of the rows were trained by.
+std::set<std::string> code_of(const SweepResults& results, const std::vector<const SweepRow*>& rows,
+                              const std::map<std::string, std::string>& code_of_job) {
+  std::set<std::string> code;
+  for (const SweepRow* row : rows)
+    for (const std::size_t cell : row->cells)
+      if (const auto found = code_of_job.find(results.cells[cell].train_job); found != code_of_job.end())
+        code.insert(found->second);
+  return code;
+}
+
+/// The plan cannot know by what code a cell will have been trained; the results do.
+void mark_other_code(SweepResults& results) {
+  std::map<std::string, std::string> code_of_job;
+  for (const Provenance& job : results.provenance)
+    if (!job.commit.empty())
+      code_of_job[job.job] = job.commit.substr(0, kShortCommit) + (job.dirty ? " with uncommitted changes" : "");
+  std::vector<const SweepRow*> baselines;
+  for (const SweepRow& row : results.rows)
+    if (row.baseline) baselines.push_back(&row);
+  const std::set<std::string> expected = code_of(results, baselines, code_of_job);
+  if (expected.empty()) return;
+  for (SweepRow& row : results.rows) {
+    const std::set<std::string> code = code_of(results, {&row}, code_of_job);
+    if (!code.empty() && code != expected)
+      add_once(row.unfair, fmt::format("trained by commit {}, baseline {}", fmt::join(code, " and "),
+                                       fmt::join(expected, " and ")));
+  }
+}
+
 }  // namespace
 
 std::vector<const CellResults*> SweepResults::unfinished() const {
@@ -218,6 +256,7 @@ SweepResults read_sweep(Database& database, const std::string& sweep) {
   group_into_rows(results, head.baseline);
   read_perplexities(database, results);
   read_provenance(database, results);
+  mark_other_code(results);
   return results;
 }
 

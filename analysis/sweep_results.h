@@ -43,6 +43,7 @@ struct CellResults {
   std::optional<std::int64_t> parameters;
   std::optional<double> tokens_per_second;  // of the training, as the worker summed it up
   std::optional<double> final_loss;         // of the training, nats per token
+  std::vector<std::string> unfair;          // what makes the comparison with its baseline unfair, a phrase each
   /// Perplexity by the name of the evaluation and the context length in tokens.
   std::map<std::pair<std::string, std::int64_t>, double> perplexity;
 };
@@ -51,7 +52,8 @@ struct SweepRow {
   std::vector<std::string> labels;  // one per row axis
   std::string title;                // "Samba", "Samba, length=4096"
   bool baseline = false;
-  std::vector<std::size_t> cells;  // indices, one per repetition
+  std::vector<std::size_t> cells;   // indices, one per repetition
+  std::vector<std::string> unfair;  // of its cells, each phrase once; and training by other code than the baseline's
 };
 
 /// A perplexity evaluation that the sweep asks for, and the lengths that it asks for or that were measured.

@@ -55,7 +55,9 @@ std::string_view latex_character(char c) {
 
 std::string latex_text(std::string_view text) {
   constexpr std::pair<std::string_view, std::string_view> kSymbols[] = {
-      {"±", "$\\pm$"}, {"–", "--"}, {"×", "$\\times$"}, {"†", "\\dag{}"}, {"‡", "\\ddag{}"}, {"…", "\\ldots{}"}};
+      {"±", "$\\pm$"}, {"–", "--"},   {"×", "$\\times$"}, {"†", "\\dag{}"}, {"‡", "\\ddag{}"}, {"…", "\\ldots{}"},
+      {"⁰", "$^0$"},   {"¹", "$^1$"}, {"²", "$^2$"},      {"³", "$^3$"},    {"⁴", "$^4$"},     {"⁵", "$^5$"},
+      {"⁶", "$^6$"},   {"⁷", "$^7$"}, {"⁸", "$^8$"},      {"⁹", "$^9$"}};
   std::string out;
   while (!text.empty()) {
     std::size_t length = 1;
