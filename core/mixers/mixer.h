@@ -32,6 +32,8 @@ class MixerOptions : public Options {
   virtual void check(const ModelShape& shape, const Problem& problem) const = 0;
   /// Trainable parameters, exactly those of the module; the norm before the mixer is the model's.
   [[nodiscard]] virtual std::int64_t parameters(const ModelShape& shape) const = 0;
+  /// Elements of the matrices that every token is multiplied by once: two operations each, exactly those of the module.
+  [[nodiscard]] virtual std::int64_t dense_parameters(const ModelShape& shape) const = 0;
   /// Floating-point operations of the forward pass per token (a multiply-add counts two), averaged over a sequence of
   /// `length` tokens, where attention counts the pairs that the mask leaves.
   [[nodiscard]] virtual double forward_flops(const ModelShape& shape, std::int64_t length) const = 0;

@@ -1,127 +1,89 @@
 #include "core/model/checkpoint_names.h"
 
-#include <set>
+#include <algorithm>
+#include <array>
 
 #include <ATen/ATen.h>
-#include <fmt/format.h>
 
-#include "core/base/error.h"
-#include "core/mixers/attention/options.h"
-#include "core/mixers/mamba/options.h"
-#include "core/mixers/mlp/options.h"
+#include "core/model/checkpoint_layouts.h"
+#include "core/model/language_model.h"
 
 namespace mestre {
 namespace {
 
-template <class T>
-const T& layer_of_type(const std::vector<const MixerOptions*>& stack, std::size_t layer) {
-  const T* options = layer < stack.size() ? dynamic_cast<const T*>(stack[layer]) : nullptr;
-  if (options == nullptr) {
-    throw Error(ErrorCode::kBadInput,
-                fmt::format("layer {} of the model is not what the checkpoint's layout has there", layer))
-        .hint(fmt::format("expected a layer of type '{}'", T().type()));
-  }
-  return *options;
-}
-
-/// Collects the tensors of one layer after the other.
-class Names {
- public:
-  Names& whole(std::string name, std::string parameter, std::int64_t rows) {
-    return part(std::move(name), std::move(parameter), 0, rows);
-  }
-  Names& part(std::string name, std::string parameter, std::int64_t first_row, std::int64_t rows) {
-    tensors_.push_back(
-        {.name = std::move(name), .parameter = std::move(parameter), .first_row = first_row, .rows = rows});
-    return *this;
-  }
-  std::vector<ForeignTensor> take() { return std::move(tensors_); }
-
- private:
-  std::vector<ForeignTensor> tensors_;
+/// The names around the layers, and what lists the layers.
+struct LayoutNames {
+  CheckpointLayout layout;
+  const char* embedding;
+  const char* final_norm;
+  void (*add_layers)(TensorList& list, const ModelSpec& model);
+  bool writes_tied_head;  // under the head's name too
 };
 
-void add_llama_layer(Names& names, const ModelSpec& model, const std::vector<const MixerOptions*>& stack,
-                     std::size_t pair) {
-  const ModelShape shape = model.shape();
-  const auto& attention = layer_of_type<AttentionOptions>(stack, 2 * pair);
-  const auto& mlp = layer_of_type<MlpOptions>(stack, 2 * pair + 1);
-  if (attention.short_convolution > 0)
-    throw Error(ErrorCode::kBadInput,
-                fmt::format("layer {} has a short convolution, for which the layout has no place", 2 * pair));
-  const std::int64_t queries = attention.heads * attention.head_size(shape),
-                     keys = attention.kv_heads * attention.head_size(shape);
-  const std::string theirs = fmt::format("model.layers.{}.", pair);
-  std::string ours = fmt::format("layers.{}.", 2 * pair);
-  names.whole(theirs + "input_layernorm.weight", ours + "norm.weight", shape.width)
-      .part(theirs + "self_attn.q_proj.weight", ours + "mixer.qkv.weight", 0, queries)
-      .part(theirs + "self_attn.k_proj.weight", ours + "mixer.qkv.weight", queries, keys)
-      .part(theirs + "self_attn.v_proj.weight", ours + "mixer.qkv.weight", queries + keys, keys)
-      .whole(theirs + "self_attn.o_proj.weight", ours + "mixer.out.weight", shape.width);
-  ours = fmt::format("layers.{}.", 2 * pair + 1);
-  names.whole(theirs + "post_attention_layernorm.weight", ours + "norm.weight", shape.width)
-      .part(theirs + "mlp.gate_proj.weight", ours + "mixer.gate_up.weight", 0, mlp.intermediate)
-      .part(theirs + "mlp.up_proj.weight", ours + "mixer.gate_up.weight", mlp.intermediate, mlp.intermediate)
-      .whole(theirs + "mlp.down_proj.weight", ours + "mixer.down.weight", shape.width);
+constexpr std::array<LayoutNames, 3> kLayouts = {{
+    {CheckpointLayout::kLlama, "model.embed_tokens.weight", "model.norm.weight", add_llama_layers, false},
+    {CheckpointLayout::kMamba, "backbone.embeddings.weight", "backbone.norm_f.weight", add_mamba_layers, false},
+    {CheckpointLayout::kStudy, "transformer.wte.weight", "transformer.ln_f.weight", add_study_layers, true},
+}};
+
+constexpr const char* kHead = "lm_head.weight";
+
+std::vector<ForeignTensor> our_own(const ModelSpec& model) {
+  std::vector<ForeignTensor> tensors;
+  for (const auto& parameter : LanguageModel(model).named_parameters()) {
+    const std::vector<std::int64_t> shape = parameter.value().sizes().vec();
+    tensors.push_back({.name = parameter.key(),
+                       .shape = shape,
+                       .row = {shape.begin() + 1, shape.end()},
+                       .parts = {{parameter.key(), 0, shape.front()}}});
+  }
+  return tensors;
 }
 
-void add_mamba_layer(Names& names, const ModelSpec& model, const std::vector<const MixerOptions*>& stack,
-                     std::size_t layer) {
-  const ModelShape shape = model.shape();
-  const auto& mamba = layer_of_type<MambaOptions>(stack, layer);
-  const std::int64_t inner = mamba.inner(shape);
-  const std::string theirs = fmt::format("backbone.layers.{}.", layer), ours = fmt::format("layers.{}.", layer);
-  const auto same = [&](const char* name, std::int64_t rows) {
-    names.whole(theirs + "mixer." + name, ours + "mixer." + name, rows);
-  };
-  names.whole(theirs + "norm.weight", ours + "norm.weight", shape.width);
-  same("in_proj.weight", 2 * inner);
-  same("conv1d.weight", inner);
-  same("conv1d.bias", inner);
-  same("x_proj.weight", mamba.rank + 2 * mamba.state);
-  same("dt_proj.weight", inner);
-  same("dt_proj.bias", inner);
-  same("A_log", inner);
-  same("D", inner);
-  same("out_proj.weight", shape.width);
+std::vector<std::size_t> every_nth(std::size_t layers, std::size_t n) {
+  std::vector<std::size_t> last;
+  for (std::size_t layer = n - 1; layer < layers; layer += n) last.push_back(layer);
+  return last;
 }
 
 }  // namespace
 
 std::vector<ForeignTensor> foreign_tensors(const ModelSpec& model, CheckpointLayout layout) {
-  const std::vector<const MixerOptions*> stack = model.stack();
-  const ModelShape shape = model.shape();
-  const bool llama = layout == CheckpointLayout::kLlama;
-  Names names;
-  names.whole(llama ? "model.embed_tokens.weight" : "backbone.embeddings.weight", "embedding.weight", shape.vocabulary);
-  if (llama) {
-    for (std::size_t pair = 0; 2 * pair < stack.size(); ++pair) add_llama_layer(names, model, stack, pair);
-  } else {
-    for (std::size_t layer = 0; layer < stack.size(); ++layer) add_mamba_layer(names, model, stack, layer);
-  }
-  names.whole(llama ? "model.norm.weight" : "backbone.norm_f.weight", "final_norm.weight", shape.width);
-  if (!model.options.tied_head) names.whole("lm_head.weight", "head.weight", shape.vocabulary);
-  return names.take();
+  if (layout == CheckpointLayout::kMestre) return our_own(model);
+  const auto names =
+      std::find_if(kLayouts.begin(), kLayouts.end(), [&](const LayoutNames& each) { return each.layout == layout; });
+  const auto [width, vocabulary] = model.shape();
+  const bool tied = model.options.tied_head;
+  TensorList list;
+  list.matrix(names->embedding, "embedding.weight", vocabulary, width);
+  names->add_layers(list, model);
+  list.vector(names->final_norm, "final_norm.weight", width);
+  list.add({.name = kHead,
+            .shape = {vocabulary, width},
+            .row = {width},
+            .parts = {{tied ? "embedding.weight" : "head.weight", 0, vocabulary}},
+            .is_copy = tied,
+            .is_written = !tied || names->writes_tied_head});
+  return list.take();
 }
 
-void load_foreign(LanguageModel& model, const Safetensors& file, CheckpointLayout layout) {
-  const at::NoGradGuard no_gradient;
-  const auto parameters = model.named_parameters();
-  std::set<std::string> used;
-  for (const ForeignTensor& foreign : foreign_tensors(model.spec(), layout)) {
-    at::Tensor part = foreign.part_of(parameters[foreign.parameter]);
-    const at::Tensor& value = file.at(foreign.name);
-    if (value.numel() != part.numel()) {
-      throw Error(ErrorCode::kCheckpointCorrupt, fmt::format("tensor '{}' of '{}' has {} elements, the model needs {}",
-                                                             foreign.name, file.file, value.numel(), part.numel()));
-    }
-    part.copy_(value.view(part.sizes()));
-    used.insert(foreign.name);
+std::vector<std::size_t> last_layers(const ModelSpec& model, CheckpointLayout layout) {
+  const std::size_t layers = model.stack().size();
+  switch (layout) {
+    case CheckpointLayout::kMestre:
+    case CheckpointLayout::kMamba:
+      return every_nth(layers, 1);
+    case CheckpointLayout::kLlama:
+      return every_nth(layers, 2);
+    case CheckpointLayout::kStudy:
+      return study_blocks(model);
   }
-  for (const auto& [name, value] : file.tensors)
-    if (!used.contains(name))
-      throw Error(ErrorCode::kCheckpointCorrupt,
-                  fmt::format("the model has no place for tensor '{}' of '{}'", name, file.file));
+  throw Error(ErrorCode::kBug, "a layout of no known kind");
+}
+
+// The angles of rotary positions, and a scalar that only remembers a type.
+bool is_derived_tensor(std::string_view name) {
+  return name.ends_with("rotary_emb.inv_freq") || name.ends_with("rel_pos_bias._float_tensor");
 }
 
 }  // namespace mestre

@@ -1,10 +1,14 @@
 #include "core/model/dense.h"
 
 #include <optional>
+#include <utility>
 
 #include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include "core/model/parameter.h"
 
 namespace mestre {
 namespace {
@@ -27,7 +31,8 @@ const std::optional<c10::TypedOperatorHandle<LinearPointwise>>& onednn_linear() 
 }
 
 bool served_by_onednn(const at::Tensor& x) {
-  return x.device().is_cpu() && x.scalar_type() == at::kFloat && onednn_linear().has_value();
+  return x.device().is_cpu() && x.scalar_type() == at::kFloat && !at::autocast::is_autocast_enabled(at::kCPU) &&
+         onednn_linear().has_value();
 }
 
 // a b^T. Either may be a transposed view: oneDNN packs what it reads.
@@ -67,7 +72,11 @@ at::Tensor dense(const at::Tensor& x, const at::Tensor& weight) {
 }
 
 Dense::Dense(std::int64_t in, std::int64_t out) {
-  weight = register_parameter("weight", at::empty({out, in}, at::kFloat));
+  weight = add_parameter(*this, "weight", {out, in});
 }
+
+BiasedDense::BiasedDense(torch::nn::Module& owner, std::string name, std::int64_t in, std::int64_t out)
+    : dense_(owner.register_module(std::move(name), std::make_shared<Dense>(in, out))),
+      bias_(add_parameter(*dense_, "bias", {out})) {}
 
 }  // namespace mestre

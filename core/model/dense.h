@@ -1,6 +1,10 @@
 // Matrix products of the model: y = x W^T.
 #pragma once
 
+#include <cstdint>
+#include <memory>
+#include <string>
+
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
 
@@ -18,6 +22,24 @@ class Dense : public torch::nn::Module {
   [[nodiscard]] at::Tensor forward(const at::Tensor& x) const { return dense(x, weight); }
 
   at::Tensor weight;
+};
+
+/// A linear layer with bias: `weight` [out, in] and `bias` [out] of a submodule.
+class BiasedDense {
+ public:
+  BiasedDense(torch::nn::Module& owner, std::string name, std::int64_t in, std::int64_t out);
+  /// In the type of the product: a bias in fp32 would make fp32 of all that follows.
+  [[nodiscard]] at::Tensor forward(const at::Tensor& x) const {
+    const at::Tensor y = dense_->forward(x);
+    return y + bias_.to(y.scalar_type());
+  }
+
+  [[nodiscard]] at::Tensor& weight() { return dense_->weight; }
+  [[nodiscard]] at::Tensor& bias() { return bias_; }
+
+ private:
+  std::shared_ptr<Dense> dense_;
+  at::Tensor bias_;
 };
 
 }  // namespace mestre

@@ -27,6 +27,9 @@ class Initializer {
   /// The same rules for the parameters below `name`.
   [[nodiscard]] Initializer inside(std::string_view name) const;
 
+  /// Whether the scheme draws every linear layer its own way; else a mixer may start them as its paper does.
+  [[nodiscard]] bool redraws_linears() const { return scheme_ == Scheme::kScaled; }
+
   void embedding(std::string_view name, at::Tensor& weight) const;
   /// weight [out, in].
   void linear(std::string_view name, at::Tensor& weight) const;

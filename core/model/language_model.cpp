@@ -3,10 +3,29 @@
 #include <string>
 
 #include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
 
 #include "core/model/modules.h"
+#include "kernels/cross_entropy/cross_entropy.h"
 
 namespace mestre {
+
+namespace {
+
+// What all layers would round to, once: kept, one copy is half of what each product would keep for itself.
+at::Tensor for_products(const at::Tensor& x) {
+  const at::DeviceType device = x.device().type();
+  return at::autocast::is_autocast_available(device) && at::autocast::is_autocast_enabled(device)
+             ? x.to(at::autocast::get_autocast_dtype(device))
+             : x;
+}
+
+// Torch's embedding knows Meta only from Python.
+at::Tensor embed(const at::Tensor& weight, const at::Tensor& tokens) {
+  return tokens.is_meta() ? at::index(weight, {tokens}) : at::embedding(weight, tokens);
+}
+
+}  // namespace
 
 LanguageModel::LanguageModel(const ModelSpec& spec) : spec_(spec) {
   const ModelShape shape = spec_.shape();
@@ -35,13 +54,24 @@ void LanguageModel::initialize(std::int64_t seed) {
   if (!spec_.options.tied_head) initializer.linear("head.weight", head_->weight);
 }
 
-at::Tensor LanguageModel::forward(const at::Tensor& tokens, std::vector<at::Tensor>* residuals) {
-  at::Tensor x = at::embedding(embedding_->weight, tokens);
-  for (const Layer& layer : layers_) {
-    x = x + layer.mixer->forward(layer.norm->forward(x));
-    if (residuals != nullptr) residuals->push_back(x);
+at::Tensor LanguageModel::forward(const at::Tensor& tokens, const ForwardOptions& options) {
+  at::Tensor x = embed(embedding_->weight, tokens);
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const at::Tensor normalised = for_products(layers_[i].norm->forward(x));
+    x = x + layers_[i].mixer->forward({.x = normalised,
+                                       .residual = x,
+                                       .state = options.state != nullptr ? options.state->at(i).get() : nullptr,
+                                       .observer = options.observer ? options.observer(i) : nullptr});
+    if (options.residuals != nullptr) options.residuals->push_back(x);
   }
-  return head_->forward(final_norm_->forward(x));
+  if (options.last_position_only) x = x.narrow(1, x.size(1) - 1, 1);
+  return head_->forward(for_products(final_norm_->forward(x)));
+}
+
+ModelState LanguageModel::start() const {
+  ModelState state;
+  for (const Layer& layer : layers_) state.push_back(layer.mixer->start());
+  return state;
 }
 
 std::int64_t LanguageModel::parameter_count() const {
@@ -50,7 +80,17 @@ std::int64_t LanguageModel::parameter_count() const {
   return sum;
 }
 
+at::Tensor losses(const at::Tensor& logits, const at::Tensor& targets) {
+  const at::Tensor rows = logits.flatten(0, 1), each = targets.flatten();
+  // Torch's own is faster, and needs a copy of rounded logits in fp32 and more.
+  const bool is_rounded = rows.scalar_type() == at::kBFloat16;
+  const at::Tensor nats =
+      is_rounded ? kernels::cross_entropy(rows, each) : at::cross_entropy_loss(rows, each, {}, at::Reduction::None);
+  return nats.view(targets.sizes());
+}
+
 at::Tensor mean_loss(const at::Tensor& logits, const at::Tensor& targets) {
+  if (logits.scalar_type() == at::kBFloat16) return losses(logits, targets).mean();
   return at::cross_entropy_loss(logits.flatten(0, 1), targets.flatten());
 }
 

@@ -5,10 +5,16 @@
 #include "core/base/error.h"
 #include "core/mixers/attention/module.h"
 #include "core/mixers/attention/options.h"
+#include "core/mixers/gla/module.h"
+#include "core/mixers/gla/options.h"
 #include "core/mixers/mamba/module.h"
 #include "core/mixers/mamba/options.h"
+#include "core/mixers/mega_s6/module.h"
+#include "core/mixers/mega_s6/options.h"
 #include "core/mixers/mlp/module.h"
 #include "core/mixers/mlp/options.h"
+#include "core/mixers/retention/module.h"
+#include "core/mixers/retention/options.h"
 
 namespace mestre {
 namespace {
@@ -18,10 +24,13 @@ std::shared_ptr<MixerModule> make(const MixerOptions& options, const ModelShape&
   return std::make_shared<Module>(dynamic_cast<const Options&>(options), shape);
 }
 
-constexpr std::array<ModuleType, 3> kTypes = {{
+constexpr std::array<ModuleType, 6> kTypes = {{
     {"attention", make<AttentionModule, AttentionOptions>},
+    {"gla", make<GlaModule, GlaOptions>},
     {"mamba", make<MambaModule, MambaOptions>},
+    {"mega_s6", make<MegaS6Module, MegaS6Options>},
     {"mlp", make<MlpModule, MlpOptions>},
+    {"retention", make<RetentionModule, RetentionOptions>},
 }};
 
 }  // namespace

@@ -14,8 +14,9 @@ namespace mestre {
 class ShortConvolution : public torch::nn::Module {
  public:
   ShortConvolution(std::int64_t channels, std::int64_t taps, bool has_bias = true);
-  /// x [batch, length, channels], of any strides, to the same shape.
-  [[nodiscard]] at::Tensor forward(const at::Tensor& x) const;
+  /// x [batch, length, channels], of any strides, to the same shape. `inputs`, where given, holds the taps - 1 inputs
+  /// before x (undefined: zeros), and then those before what follows x.
+  [[nodiscard]] at::Tensor forward(const at::Tensor& x, at::Tensor* inputs = nullptr) const;
   /// U(-1/sqrt(taps), 1/sqrt(taps)) for both, as the framework's convolution has it.
   void initialize(const Initializer& initializer);
 

@@ -75,10 +75,12 @@ AdamW::AdamW(torch::nn::Module& model, const TrainOptions& options) : options_(o
     total += parameter.value().numel();
   }
   const at::NoGradGuard no_gradient;
-  values_ = at::empty({total}, at::kFloat);
-  gradients_ = at::zeros({total}, at::kFloat);
-  first_moments_ = at::zeros({total}, at::kFloat);
-  second_moments_ = at::zeros({total}, at::kFloat);
+  const at::Device device = parameters.is_empty() ? at::Device(at::kCPU) : parameters.begin()->value().device();
+  const auto type = at::TensorOptions().dtype(at::kFloat).device(device);
+  values_ = at::empty({total}, type);
+  gradients_ = at::zeros({total}, type);
+  first_moments_ = at::zeros({total}, type);
+  second_moments_ = at::zeros({total}, type);
   for (const Place& place : places_) {
     at::Tensor parameter = parameters[place.name];
     at::Tensor value = view(values_, place);
@@ -99,6 +101,7 @@ void AdamW::zero_gradients() {
 }
 
 double AdamW::gradient_norm() const {
+  if (!gradients_.is_cpu()) return at::linalg_vector_norm(gradients_).item<double>();
   const float* gradients = gradients_.const_data_ptr<float>();
   std::vector<double> sums(static_cast<std::size_t>((gradients_.numel() + kChunk - 1) / kChunk));
   for_each_chunk(gradients_.numel(), [&](std::int64_t chunk, std::int64_t begin, std::int64_t count) {
@@ -111,10 +114,26 @@ double AdamW::gradient_norm() const {
 
 void AdamW::update(double learning_rate, double norm) {
   ++updates_;
-  const auto t = static_cast<double>(updates_);
   const bool clipped = options_.clip_norm > 0 && norm > options_.clip_norm;
+  const double scale = clipped ? options_.clip_norm / norm : 1;
+  if (values_.is_cpu())
+    update_on_cpu(learning_rate, scale);
+  else
+    update_on_gpu(learning_rate, scale);
+}
+
+void AdamW::update_on_gpu(double learning_rate, double scale) {
+  const at::NoGradGuard no_gradient;
+  if (scale != 1) gradients_.mul_(scale);
+  const at::Tensor step = at::full({}, static_cast<double>(updates_), values_.options());
+  at::_fused_adamw_({values_}, {gradients_}, {first_moments_}, {second_moments_}, {}, {step}, learning_rate,
+                    options_.beta1, options_.beta2, options_.weight_decay, options_.epsilon, false, false);
+}
+
+void AdamW::update_on_cpu(double learning_rate, double scale) {
+  const auto t = static_cast<double>(updates_);
   const Coefficients coefficients = {
-      .scale = clipped ? static_cast<float>(options_.clip_norm / norm) : 1.0F,
+      .scale = static_cast<float>(scale),
       .beta1 = static_cast<float>(options_.beta1),
       .beta2 = static_cast<float>(options_.beta2),
       .keep = static_cast<float>(1 - learning_rate * options_.weight_decay),

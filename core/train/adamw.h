@@ -5,8 +5,8 @@
 //
 // The decay is decoupled and applies to every parameter, norms and biases too, as the study has it. All values,
 // gradients and moments lie in one row each, of which the model's parameters and their gradients become views: one loop
-// updates everything. Deterministic; sums of squares are in fp64, in an order that does not depend on the number of
-// threads. fp32 parameters on the CPU. Not thread-safe.
+// updates everything. Deterministic; on the CPU sums of squares are in fp64, in an order that does not depend on the
+// number of threads. fp32 parameters, on the CPU or a GPU. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ namespace mestre {
 
 class AdamW {
  public:
-  /// Takes over the storage of the model's parameters, keeping their values. The model must outlive this and get no
-  /// other parameters.
+  /// Takes over the storage of the model's parameters, keeping their values; all lie on one device. The model must
+  /// outlive this, stay there and get no other parameters.
   AdamW(torch::nn::Module& model, const TrainOptions& options);
 
   /// Backward passes add to the gradients until the next call.
@@ -49,6 +49,8 @@ class AdamW {
     std::vector<std::int64_t> sizes;
   };
   [[nodiscard]] at::Tensor view(const at::Tensor& row, const Place& place) const;
+  void update_on_cpu(double learning_rate, double scale);
+  void update_on_gpu(double learning_rate, double scale);
 
   TrainOptions options_;
   std::vector<Place> places_;

@@ -25,6 +25,10 @@ Batch read_blocks(const PackedCorpus& corpus, std::span<const std::int64_t> begi
   return {.tokens = rows.narrow(1, 0, length), .targets = rows.narrow(1, 1, length)};
 }
 
+Batch on_device(const Batch& batch, at::Device device) {
+  return {.tokens = batch.tokens.to(device), .targets = batch.targets.to(device)};
+}
+
 Batches::Batches(const PackedCorpus& corpus, const TrainOptions& options)
     : corpus_(&corpus),
       length_(options.sequence_length),

@@ -22,6 +22,9 @@ struct Batch {
 /// manifest's vocabulary.
 [[nodiscard]] Batch read_blocks(const PackedCorpus& corpus, std::span<const std::int64_t> begins, std::int64_t length);
 
+/// The same on the device.
+[[nodiscard]] Batch on_device(const Batch& batch, at::Device device);
+
 class Batches {
  public:
   /// `corpus` must outlive this.

@@ -49,14 +49,18 @@ std::string to_json(const TrainingState& state, const FileRecord& model, const F
   throw Error(ErrorCode::kCheckpointCorrupt, fmt::format("'{}' {}", file.native(), what));
 }
 
-Json read_state(const fs::path& folder, const Checkpoint& checkpoint) {
-  const fs::path file = folder / kStateFile;
-  const std::string text = read_file(file);
-  if (xxh3_128(text) != checkpoint.digest) corrupt(file, "does not have the digest that its journal noted");
+Json parse_state(const fs::path& file, const std::string& text) {
   Json state = Json::parse(text, nullptr, false);
   if (!state.is_object() || state.value("format", std::int64_t{0}) != kFormat)
     corrupt(file, fmt::format("is not a checkpoint of format {}", kFormat));
   return state;
+}
+
+Json read_state(const fs::path& folder, const Checkpoint& checkpoint) {
+  const fs::path file = folder / kStateFile;
+  const std::string text = read_file(file);
+  if (xxh3_128(text) != checkpoint.digest) corrupt(file, "does not have the digest that its journal noted");
+  return parse_state(file, text);
 }
 
 std::string digest_of_file(const fs::path& path) {
@@ -156,6 +160,16 @@ Checkpoint restore_last_weights(const fs::path& folder, LanguageModel& model) {
     throw Error(ErrorCode::kCheckpointCorrupt, fmt::format("the training in '{}' left no checkpoint", folder.native()));
   restore_weights(folder, checkpoints.front(), model);
   return checkpoints.front();
+}
+
+Safetensors read_checked_weights(const fs::path& checkpoint_folder) {
+  const fs::path file = checkpoint_folder / kStateFile;
+  const Json state = parse_state(file, read_file(file));
+  try {
+    return read_checked(checkpoint_folder, state, kModelFile);
+  } catch (const Json::exception&) {
+    corrupt(file, "does not list the file of the weights");
+  }
 }
 
 void remove_other_checkpoints(const fs::path& job_folder, int attempt, const std::vector<Checkpoint>& keep) {

@@ -12,6 +12,7 @@
 
 #include "core/base/files.h"
 #include "core/model/language_model.h"
+#include "core/model/safetensors.h"
 #include "core/train/adamw.h"
 #include "core/train/lineage.h"
 
@@ -39,6 +40,10 @@ void restore_weights(const fs::path& job_folder, const Checkpoint& checkpoint, L
 /// The weights of a finished training's last checkpoint. Throws Error: bad_input where the training in `folder` has not
 /// finished; checkpoint_corrupt.
 Checkpoint restore_last_weights(const fs::path& folder, LanguageModel& model);
+
+/// The weights in the folder of a checkpoint, by the names of the parameters; their digest is that in its state.json,
+/// which is taken at its word. Throws Error: not_found, checkpoint_corrupt.
+[[nodiscard]] Safetensors read_checked_weights(const fs::path& checkpoint_folder);
 
 /// Removes all checkpoints of attempts up to `attempt` but those in `keep`, unfinished ones too.
 void remove_other_checkpoints(const fs::path& job_folder, int attempt, const std::vector<Checkpoint>& keep);

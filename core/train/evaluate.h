@@ -4,6 +4,8 @@
 #include <span>
 #include <string_view>
 
+#include <c10/core/Device.h>
+
 #include "core/data/packed.h"
 #include "core/model/language_model.h"
 #include "core/spec/job.h"
@@ -16,7 +18,8 @@ struct Evaluation {
   LanguageModel& model;
   const PackedCorpus& corpus;
   const JobContext& context;
-  std::int64_t tokens = 0;  // that the model has read; the task counts
+  at::Device device = at::kCPU;  // where the model is
+  std::int64_t tokens = 0;       // that the model has read; the task counts
 };
 
 /// The table of tasks' runs, one line each; their options stand in core/tasks/registry.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -12,6 +13,7 @@
 #include "core/journal/folders.h"
 #include "core/train/batches.h"
 #include "core/train/checkpoint.h"
+#include "core/train/device.h"
 #include "core/train/resources.h"
 #include "core/train/schedule.h"
 
@@ -31,10 +33,12 @@ class Training {
         corpus_(open_corpus(context.launch, job.data)),
         batches_(corpus_, options_),
         model_(job.model),
+        device_(device_of(context.launch)),
         micro_batch_(context.launch.micro_batch > 0 ? std::min(context.launch.micro_batch, options_.sequences_per_step)
                                                     : options_.sequences_per_step) {
     at::manual_seed(static_cast<std::uint64_t>(options_.seed_init));
     model_.initialize(options_.seed_init);
+    model_.to(device_);
     optimizer_.emplace(model_, options_);
   }
 
@@ -93,15 +97,7 @@ class Training {
   void step() {
     const Stopwatch watch;
     optimizer_->zero_gradients();
-    double loss = 0;
-    for (std::int64_t done = 0; done < options_.sequences_per_step; done += micro_batch_) {
-      const std::int64_t count = std::min(micro_batch_, options_.sequences_per_step - done);
-      const Batch batch = batches_.read(state_.sequences + done, count);
-      const double share = static_cast<double>(count) / static_cast<double>(options_.sequences_per_step);
-      const at::Tensor mean = mean_loss(model_.forward(batch.tokens), batch.targets);
-      loss += mean.item<double>() * share;
-      (share == 1 ? mean : mean * share).backward();
-    }
+    const double loss = accumulate_gradients();
     gradient_norm_ = optimizer_->gradient_norm();
     if (!std::isfinite(loss) || !std::isfinite(gradient_norm_)) {
       throw JobFailure(
@@ -115,6 +111,26 @@ class Training {
     state_.interval_loss += loss;
     ++state_.interval_steps;
     step_seconds_ = watch.seconds();
+  }
+
+  /// Forward and backward of all micro-batches; the mean loss.
+  double accumulate_gradients() {
+    std::vector<std::pair<at::Tensor, double>> means;  // read at the end, so that a GPU need not be waited for
+    for (std::int64_t done = 0; done < options_.sequences_per_step; done += micro_batch_) {
+      const std::int64_t count = std::min(micro_batch_, options_.sequences_per_step - done);
+      const Batch batch = on_device(batches_.read(state_.sequences + done, count), device_);
+      const double share = static_cast<double>(count) / static_cast<double>(options_.sequences_per_step);
+      at::Tensor mean;
+      {
+        const Autocast autocast(device_, options_.is_bfloat16());
+        mean = mean_loss(model_.forward(batch.tokens), batch.targets);
+      }
+      means.emplace_back(mean.detach(), share);
+      (share == 1 ? mean : mean * share).backward();
+    }
+    double loss = 0;
+    for (const auto& [mean, share] : means) loss += mean.item<double>() * share;
+    return loss;
   }
 
   void log_point() {
@@ -169,6 +185,7 @@ class Training {
                                    {"tokens", tokens(options_.steps())},
                                    {"seconds", whole_.seconds()},
                                    {"peak_memory_bytes", peak_memory_bytes()}};
+    if (!device_.is_cpu()) summary.emplace_back("peak_device_memory_bytes", peak_device_memory_bytes(device_));
     const std::optional<double> tokens_per_second = speed();
     if (tokens_per_second) summary.emplace_back("tokens_per_second", *tokens_per_second);
     context_.journal->finished(summary);
@@ -193,6 +210,7 @@ class Training {
   Batches batches_;
   LanguageModel model_;
   std::optional<AdamW> optimizer_;
+  at::Device device_;
   std::int64_t micro_batch_;  // sequences
 
   TrainingState state_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <ATen/Context.h>
 #include <fmt/format.h>
 #include <torch/version.h>
 
@@ -15,7 +16,8 @@
 namespace mestre {
 
 std::vector<std::string> worker_features() {
-  std::vector<std::string> features = {feature_of_precision("float32"), kStagesFeature};
+  std::vector<std::string> features = {feature_of_precision("float32"), feature_of_precision("bfloat16"),
+                                       kStagesFeature};
   for (const ModuleType& type : module_types()) features.push_back(fmt::format("mixer {}", type.name));
   for (const TaskRun& run : task_runs())
     for (std::string& feature : features_of(*find_task_type(run.name)->make())) features.push_back(std::move(feature));
@@ -53,7 +55,9 @@ std::string catalog_json() {
       .text("compiler", info.compiler);
   build.text("torch", TORCH_VERSION);
   JsonObject object;
-  object.raw("build", build.str()).raw("versions", versions.str()).raw("devices", R"(["cpu"])");
+  object.raw("build", build.str())
+      .raw("versions", versions.str())
+      .raw("devices", at::getNumGPUs() > 0 ? R"(["cpu","cuda"])" : R"(["cpu"])");
   object.raw("features", "[" + features + "]");
   return object.number("job_format", static_cast<std::int64_t>(kJobFormat)).str();
 }

@@ -6,8 +6,8 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <ctime>
-#include <fstream>
 #include <optional>
 #include <variant>
 
@@ -19,6 +19,7 @@
 #include "core/base/build_info.h"
 #include "core/base/error.h"
 #include "core/base/hash.h"
+#include "core/train/device.h"
 #include "core/train/evaluate.h"
 #include "core/train/trainer.h"
 #include "runners/worker/catalog.h"
@@ -71,20 +72,13 @@ class ConsoleBeforeLog {
   FileDescriptor console_;
 };
 
-std::string cpu_name() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);)
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  return "unknown CPU";
-}
-
 void write_attempt_record(const Attempt& attempt, const Launch& launch) {
   const BuildInfo& build = build_info();
   const AttemptRecord record = {.number = attempt.number,
                                 .token = launch.token,
                                 .process = this_process(),
                                 .started_at = now_seconds(),
-                                .devices = {"cpu: " + cpu_name()},
+                                .devices = {name_of_device(launch.gpus > 0 ? at::kCUDA : at::kCPU)},
                                 .threads = launch.threads,
                                 .micro_batch = launch.micro_batch,
                                 .versions = {{"mestre", std::string(build.version)},
@@ -108,6 +102,8 @@ void keep_freed_memory() {
 // Everything that lets a run give the same bits again.
 void prepare_torch(const Launch& launch) {
   keep_freed_memory();
+  // Read when the library of products starts: without it, a sum's order may change from run to run.
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
   at::Context& context = at::globalContext();
   context.setFlushDenormal(true);  // before the threads start: they inherit it
   at::set_num_threads(static_cast<int>(launch.threads));
@@ -130,8 +126,6 @@ std::string read_spec(const fs::path& job_folder, std::string& id) {
 void carry_out(JobContext& context) {
   const Job job = parse_job(read_spec(context.folder, context.id));
   require_features(job);
-  if (context.launch.gpus > 0)
-    throw Error(ErrorCode::kBadInput, "launch.json asks for a GPU, and this build computes on the CPU only");
   prepare_torch(context.launch);
   log_line(fmt::format("attempt {} of job {}: {}", context.attempt, context.id, kind_of(job)));
   if (const auto* training = std::get_if<TrainJob>(&job)) return train(*training, context);

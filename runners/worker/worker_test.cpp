@@ -280,12 +280,13 @@ TEST_F(Worker, AStageBeginsWithTheWeightsOfTheJobBeforeIt) {
 
 TEST_F(Worker, RefusesWhatItCannotDo) {
   TrainJob job = jobs_.small_training();
-  job.train.precision = "bfloat16";
+  job.data.task = "passkey";
+  job.data.task_version = 1;
   const fs::path folder = jobs_.add(job);
   EXPECT_EQ(run_worker(folder), 1);
   const JournalLine last = journal_of(folder, 1).back();
   EXPECT_EQ(last.cause, "bad_input");
-  EXPECT_NE(last.message.find("precision bfloat16"), std::string::npos) << last.message;
+  EXPECT_NE(last.message.find(kMadeTextFeature), std::string::npos) << last.message;
 }
 
 struct Mistake {
@@ -325,10 +326,10 @@ INSTANTIATE_TEST_SUITE_P(
                                 manifest[at + 12] ^= 1;
                               replace_file(jobs.path() / "data/words.manifest", manifest);
                             }},
-                    Mistake{"a_gpu", "bad_input", "GPU",
+                    Mistake{"gpus", "bad_input", "2 GPUs",
                             [](const WorkerJobs& jobs, const fs::path& job) {
                               Launch launch = jobs.default_launch();
-                              launch.gpus = 1;
+                              launch.gpus = 2;
                               jobs.launch(job, launch);
                             }}),
     [](const auto& mistake) { return std::string(mistake.param.name); });

@@ -1,66 +1,124 @@
-// Every model file under experiments/models whose mixers have modules: what the planner counts is what the worker
-// builds. The weights are allocated and never touched, so that the large ones take no memory.
+// Every model file under experiments/models, built on the Meta device, which has shapes and no memory: what the planner
+// counts is what the worker builds and computes.
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
+#include <set>
 
+#include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <gtest/gtest.h>
 
+#include "core/mixers/attention/options.h"
+#include "core/mixers/gla/options.h"
+#include "core/mixers/mamba/options.h"
+#include "core/mixers/mega_s6/options.h"
+#include "core/mixers/mlp/options.h"
+#include "core/mixers/retention/options.h"
 #include "core/model/language_model.h"
-#include "core/model/modules.h"
-#include "core/plan/plan.h"
-#include "tests/worker_jobs.h"
+#include "core/model/parameter.h"
+#include "core/spec/model_reader.h"
 
 namespace mestre {
 namespace {
 
-std::vector<std::string> names_of_models(const fs::path& folder) {
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().stem());
-  std::sort(names.begin(), names.end());
-  return names;
-}
+constexpr std::int64_t kBytesVocabulary = 257;
+constexpr std::int64_t kLength = 48;
 
-bool can_be_built(const ModelSpec& model) {
-  return std::all_of(model.instances.begin(), model.instances.end(), [](const auto& instance) {
-    return std::any_of(module_types().begin(), module_types().end(),
-                       [&](const ModuleType& module) { return module.name == instance.second->type(); });
-  });
-}
-
-TEST(ModelFiles, BuildWithThePlannedNumberOfParameters) {
-  const fs::path models = fs::path(std::getenv("MESTRE_SOURCE")) / "experiments/models";
-  const std::vector<std::string> names = names_of_models(models);
-  ASSERT_FALSE(names.empty());
-  const WorkerJobs jobs;
-  fs::create_directory_symlink(models, jobs.path() / "models");
-  std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "\"" : ", \"") + name + "\"";
-  const fs::path sweep = jobs.path() / "sweep.toml";
-  replace_file(sweep,
-               "[sweep]\nname = \"all\"\nquestion = \"Do they build?\"\n[train]\ntokens = 4096\nsequence_length = 16\n"
-               "sequences_per_step = 2\n[data]\ntrain = \"words.manifest\"\n[[axis]]\nname = \"model\"\nmodel.use = [" +
-                   list + "]\n");
-
-  Diagnostics diagnostics;
-  PlanContext context;
-  context.data_root = (jobs.path() / "data").native();
-  const std::optional<Plan> plan = plan_sweep(sweep.native(), context, diagnostics);
-  ASSERT_TRUE(plan) << diagnostics.render();
-  ASSERT_EQ(plan->jobs.size(), names.size());
-  std::size_t built = 0;
-  for (const PlannedJob& planned : plan->jobs) {
-    const Job job = parse_job(planned.spec);
-    const ModelSpec& model = std::get<TrainJob>(job).model;
-    if (!can_be_built(model)) continue;
-    EXPECT_EQ(LanguageModel(model).parameter_count(), planned.estimate.parameters) << planned.spec;
-    ++built;
+// Operations of the dense products that run while it lives, a multiply-add counted as two.
+class DenseProducts {
+ public:
+  DenseProducts() {
+    current = 0;
+    handle_ = at::addThreadLocalCallback(
+        at::RecordFunctionCallback(see).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
   }
-  // gla, retention and mega_s6 wait for their modules.
-  const auto waiting = std::count_if(names.begin(), names.end(), [](const std::string& name) {
-    return name.starts_with("sliding-") || name.starts_with("mega-");
-  });
-  EXPECT_EQ(built, names.size() - static_cast<std::size_t>(waiting));
+  ~DenseProducts() { at::removeCallback(handle_); }
+  DenseProducts(const DenseProducts&) = delete;
+  DenseProducts& operator=(const DenseProducts&) = delete;
+  [[nodiscard]] static std::int64_t count() { return current; }
+
+ private:
+  static std::unique_ptr<at::ObserverContext> see(const at::RecordFunction& function) {
+    if (std::string_view(function.name()) == "aten::linear") {
+      const at::Tensor x = function.inputs()[0].toTensor(), weight = function.inputs()[1].toTensor();
+      current += 2 * x.numel() * weight.size(0);
+    }
+    return nullptr;
+  }
+
+  static inline std::int64_t current = 0;
+  at::CallbackHandle handle_;
+};
+
+double sum_of_means(std::int64_t length, const std::function<std::int64_t(std::int64_t)>& visible) {
+  double pairs = 0;
+  for (std::int64_t t = 0; t < length; ++t) pairs += static_cast<double>(visible(t));
+  return pairs / static_cast<double>(length);
+}
+
+// Operations per token of all that is no dense product, by the formulas of the mixers' READMEs.
+double rest_of(const MixerOptions& mixer, const ModelShape& shape) {
+  const auto d = static_cast<double>(shape.width);
+  const auto convolution = [](std::int64_t taps, std::int64_t channels) {
+    return 2.0 * static_cast<double>(taps) * static_cast<double>(channels);
+  };
+  const auto recurrence = [](const ExpandedHeads& sizes) {
+    return 5.0 * static_cast<double>(sizes.heads * sizes.key_size() * sizes.value_size());
+  };
+  if (const auto* o = dynamic_cast<const AttentionOptions*>(&mixer)) {
+    const double keys =
+        sum_of_means(kLength, [&](std::int64_t t) { return o->window > 0 ? std::min(t + 1, o->window) : t + 1; });
+    return 4 * d * keys + convolution(o->short_convolution, o->channels(shape));
+  }
+  if (const auto* o = dynamic_cast<const MambaOptions*>(&mixer)) {
+    const std::int64_t inner = o->inner(shape);
+    return convolution(o->convolution, inner) + 7.0 * static_cast<double>(inner * o->state);
+  }
+  if (const auto* o = dynamic_cast<const MegaS6Options*>(&mixer)) {
+    const double keys = sum_of_means(kLength, [&](std::int64_t t) { return t % o->chunk + 1; });
+    return convolution(o->convolution, shape.width) + 7 * d * static_cast<double>(o->state) +
+           2 * (static_cast<double>(o->key_size) + d) * keys;
+  }
+  if (const auto* o = dynamic_cast<const GlaOptions*>(&mixer))
+    return convolution(o->short_convolution, o->sizes(shape).channels()) + recurrence(o->sizes(shape));
+  if (const auto* o = dynamic_cast<const RetentionOptions*>(&mixer))
+    return convolution(o->short_convolution, o->sizes(shape).channels()) + recurrence(o->sizes(shape));
+  EXPECT_EQ(mixer.type(), "mlp");
+  return 0;
+}
+
+TEST(ModelFiles, BuildAndComputeWhatIsPlanned) {
+  const fs::path folder = fs::path(std::getenv("MESTRE_SOURCE")) / "experiments/models";
+  Diagnostics diagnostics;
+  const std::vector<ListedModel> models = list_models(folder, kBytesVocabulary, diagnostics);
+  ASSERT_FALSE(diagnostics.has_errors()) << diagnostics.render();
+  ASSERT_GT(models.size(), 40U);
+  const at::NoGradGuard no_gradient;
+  for (const ListedModel& listed : models) {
+    const ModelSpec& spec = listed.spec;
+    const BuildOn meta(at::kMeta);
+    LanguageModel model(spec);
+    EXPECT_EQ(model.parameter_count(), spec.parameters()) << listed.name;
+    std::set<std::string> names;
+    for (const auto& parameter : model.named_parameters()) names.insert(parameter.key());
+    EXPECT_EQ(names.size(), model.named_parameters().size()) << listed.name;
+
+    const ModelShape shape = spec.shape();
+    double rest = 0;
+    std::int64_t dense = 2 * shape.vocabulary * shape.width;  // the head
+    for (const MixerOptions* mixer : spec.stack()) {
+      dense += 2 * mixer->dense_parameters(shape);
+      rest += rest_of(*mixer, shape);
+    }
+    const DenseProducts products;
+    const at::Tensor logits = model.forward(at::zeros({1, kLength}, at::TensorOptions(at::kMeta).dtype(at::kLong)));
+    EXPECT_EQ(logits.sizes(), (std::vector<std::int64_t>{1, kLength, shape.vocabulary}));
+    EXPECT_EQ(DenseProducts::count(), kLength * dense) << listed.name;
+    EXPECT_NEAR(spec.forward_flops(kLength), static_cast<double>(dense) + rest, 1e-12 * static_cast<double>(dense))
+        << listed.name;
+  }
 }
 
 }  // namespace

@@ -46,9 +46,12 @@ void AttentionOptions::check(const ModelShape& shape, const Problem& problem) co
             "expected a divisor of heads");
 }
 
+std::int64_t AttentionOptions::dense_parameters(const ModelShape& shape) const {
+  return shape.width * channels(shape) + heads * head_size(shape) * shape.width;
+}
+
 std::int64_t AttentionOptions::parameters(const ModelShape& shape) const {
-  return shape.width * channels(shape) + short_convolution_parameters(short_convolution, channels(shape)) +
-         heads * head_size(shape) * shape.width;
+  return dense_parameters(shape) + short_convolution_parameters(short_convolution, channels(shape));
 }
 
 double AttentionOptions::mean_visible_keys(std::int64_t length) const {

@@ -31,25 +31,26 @@ void MambaOptions::resolve(const ModelShape& shape) {
 
 void MambaOptions::check(const ModelShape&, const Problem&) const {}
 
+std::int64_t MambaOptions::dense_parameters(const ModelShape& shape) const {
+  const std::int64_t e = inner(shape);
+  const std::int64_t in_and_out = shape.width * 2 * e + e * shape.width;
+  const std::int64_t step_b_and_c = e * (rank + 2 * state) + rank * e;
+  return in_and_out + step_b_and_c;
+}
+
 std::int64_t MambaOptions::parameters(const ModelShape& shape) const {
   const std::int64_t e = inner(shape);
-  const std::int64_t in = shape.width * 2 * e;
   const std::int64_t convolution_and_bias = e * convolution + e;
-  const std::int64_t x = e * (rank + 2 * state);
-  const std::int64_t step = rank * e + e;
+  const std::int64_t step_bias = e;
   const std::int64_t a_and_d = e * state + e;
-  const std::int64_t out = e * shape.width;
-  return in + convolution_and_bias + x + step + a_and_d + out;
+  return dense_parameters(shape) + convolution_and_bias + step_bias + a_and_d;
 }
 
 double MambaOptions::forward_flops(const ModelShape& shape, std::int64_t) const {
   const auto e = static_cast<double>(inner(shape));
   const auto n = static_cast<double>(state);
-  const auto d = static_cast<double>(shape.width);
-  const auto r = static_cast<double>(rank);
-  const double dense = 2.0 * (d * 2 * e + e * (r + 2 * n) + r * e + e * d);
   const double scan = 7.0 * e * n;  // exp(delta A): 2, state: 3, C z: 2, for each channel and state
-  return dense + 2.0 * e * static_cast<double>(convolution) + scan;
+  return 2.0 * static_cast<double>(dense_parameters(shape)) + 2.0 * e * static_cast<double>(convolution) + scan;
 }
 
 double MambaOptions::activation_bytes(const ModelShape& shape, std::int64_t, double element) const {

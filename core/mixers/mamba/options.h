@@ -18,6 +18,7 @@ struct MambaOptions final : MixerOptions {
   void resolve(const ModelShape& shape) override;
   void check(const ModelShape& shape, const Problem& problem) const override;
   [[nodiscard]] std::int64_t parameters(const ModelShape& shape) const override;
+  [[nodiscard]] std::int64_t dense_parameters(const ModelShape& shape) const override;
   [[nodiscard]] double forward_flops(const ModelShape& shape, std::int64_t length) const override;
   [[nodiscard]] double activation_bytes(const ModelShape& shape, std::int64_t length, double element) const override;
 

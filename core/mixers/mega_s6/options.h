@@ -19,15 +19,12 @@ struct MegaS6Options final : MixerOptions {
   void resolve(const ModelShape& shape) override;
   void check(const ModelShape& shape, const Problem& problem) const override;
   [[nodiscard]] std::int64_t parameters(const ModelShape& shape) const override;
+  [[nodiscard]] std::int64_t dense_parameters(const ModelShape& shape) const override;
   [[nodiscard]] double forward_flops(const ModelShape& shape, std::int64_t length) const override;
   [[nodiscard]] double activation_bytes(const ModelShape& shape, std::int64_t length, double element) const override;
 
   /// Mean over the queries of a sequence of the number of keys that the mask leaves.
   [[nodiscard]] double mean_visible_keys(std::int64_t length) const;
-
- private:
-  /// Of the matrices, which are applied to every token once.
-  [[nodiscard]] std::int64_t dense_parameters(const ModelShape& shape) const;
 };
 
 }  // namespace mestre

@@ -1,6 +1,6 @@
 #include "core/mixers/mlp/module.h"
 
-#include "core/model/swiglu.h"
+#include "kernels/swiglu/swiglu.h"
 
 namespace mestre {
 
@@ -9,8 +9,8 @@ MlpModule::MlpModule(const MlpOptions& options, const ModelShape& shape) {
   down_ = register_module("down", std::make_shared<Dense>(options.intermediate, shape.width));
 }
 
-at::Tensor MlpModule::forward(const at::Tensor& x) {
-  return down_->forward(swiglu(gate_up_->forward(x)));
+at::Tensor MlpModule::forward(const MixerInput& input) {
+  return down_->forward(kernels::swiglu(gate_up_->forward(input.x)));
 }
 
 void MlpModule::initialize(const Initializer& initializer) {

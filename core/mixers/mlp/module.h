@@ -12,7 +12,7 @@ namespace mestre {
 class MlpModule final : public MixerModule {
  public:
   MlpModule(const MlpOptions& options, const ModelShape& shape);
-  [[nodiscard]] at::Tensor forward(const at::Tensor& x) override;
+  [[nodiscard]] at::Tensor forward(const MixerInput& input) override;
   void initialize(const Initializer& initializer) override;
 
  private:

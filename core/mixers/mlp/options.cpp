@@ -14,8 +14,12 @@ void MlpOptions::describe(OptionVisitor& visitor) {
 
 void MlpOptions::check(const ModelShape&, const Problem&) const {}
 
-std::int64_t MlpOptions::parameters(const ModelShape& shape) const {
+std::int64_t MlpOptions::dense_parameters(const ModelShape& shape) const {
   return 3 * shape.width * intermediate;
+}
+
+std::int64_t MlpOptions::parameters(const ModelShape& shape) const {
+  return dense_parameters(shape);
 }
 
 double MlpOptions::forward_flops(const ModelShape& shape, std::int64_t) const {

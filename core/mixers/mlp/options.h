@@ -14,6 +14,7 @@ struct MlpOptions final : MixerOptions {
   void describe(OptionVisitor& visitor) override;
   void check(const ModelShape& shape, const Problem& problem) const override;
   [[nodiscard]] std::int64_t parameters(const ModelShape& shape) const override;
+  [[nodiscard]] std::int64_t dense_parameters(const ModelShape& shape) const override;
   [[nodiscard]] double forward_flops(const ModelShape& shape, std::int64_t length) const override;
   [[nodiscard]] double activation_bytes(const ModelShape& shape, std::int64_t length, double element) const override;
 };

@@ -22,16 +22,13 @@ struct RetentionOptions final : MixerOptions {
   void describe(OptionVisitor& visitor) override;
   void check(const ModelShape& shape, const Problem& problem) const override;
   [[nodiscard]] std::int64_t parameters(const ModelShape& shape) const override;
+  [[nodiscard]] std::int64_t dense_parameters(const ModelShape& shape) const override;
   [[nodiscard]] double forward_flops(const ModelShape& shape, std::int64_t length) const override;
   [[nodiscard]] double activation_bytes(const ModelShape& shape, std::int64_t length, double element) const override;
 
   [[nodiscard]] ExpandedHeads sizes(const ModelShape& shape) const {
     return expanded_heads(shape, heads, key_expansion, value_expansion);
   }
-
- private:
-  /// Of the matrices, which are applied to every token once.
-  [[nodiscard]] std::int64_t dense_parameters(const ModelShape& shape) const;
 };
 
 }  // namespace mestre

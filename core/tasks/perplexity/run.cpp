@@ -27,13 +27,6 @@ std::int64_t count_blocks(const PerplexityOptions& options, std::int64_t tokens)
   return options.blocks > 0 ? options.blocks : there;
 }
 
-// Negative log-likelihood of each target [sequences, length], nats.
-at::Tensor likelihoods(LanguageModel& model, const Batch& batch) {
-  const at::Tensor logits = model.forward(batch.tokens);
-  return at::cross_entropy_loss(logits.flatten(0, 1), batch.targets.flatten(), {}, at::Reduction::None)
-      .view(batch.targets.sizes());
-}
-
 Measurement measurement(const PerplexityOptions& options, std::string name, std::string unit,
                         std::vector<double> values, std::int64_t blocks) {
   return {.name = std::move(name),
@@ -61,8 +54,8 @@ void run_perplexity(const TaskOptions& task, Evaluation& evaluation) {
     std::vector<std::int64_t> begins;
     for (std::int64_t each = block; each < std::min(block + pass, blocks); ++each)
       begins.push_back(each * (length + 1));
-    const at::Tensor nats =
-        likelihoods(evaluation.model, read_blocks(evaluation.corpus, begins, length)).to(at::kDouble);
+    const Batch batch = on_device(read_blocks(evaluation.corpus, begins, length), evaluation.device);
+    const at::Tensor nats = losses(evaluation.model.forward(batch.tokens), batch.targets).to(at::kDouble);
     for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += nats.narrow(1, 0, options.lengths[i]).sum().item<double>();
     evaluation.tokens += nats.numel();
     pass_seconds = watch.seconds();
