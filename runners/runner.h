@@ -26,7 +26,8 @@ struct Task {
 /// A job whose process is gone.
 struct EndedTask {
   std::string job;
-  std::string how;  // "exit status 1", "killed by signal 9 (Killed)", "ended"
+  std::string how;         // "exit status 1", "killed by signal 9 (Killed)", "ended"
+  bool disk_full = false;  // it had not even the space to say so in its journal
 };
 
 class Runner {

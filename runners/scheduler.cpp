@@ -199,7 +199,9 @@ void Scheduler::settle(const EndedTask& ended) {
     observer_.job_ended(end);
     return;
   }
-  const LastEnd last = last_end(ended.job, entry);
+  LastEnd last = last_end(ended.job, entry);
+  if (!last.failed && ended.disk_full)
+    last = {.failed = true, .cause = "disk_full", .message = "no space left to write even the journal"};
   if (last.failed) {
     end.reason = last.cause + ": " + last.message;
   } else {

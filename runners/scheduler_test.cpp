@@ -59,7 +59,8 @@ class FakeRunner final : public Runner {
 
   std::vector<EndedTask> wait(std::chrono::milliseconds) override {
     std::vector<EndedTask> ended;
-    for (const std::string& job : running_) ended.push_back({.job = job, .how = "killed by signal 9 (Killed)"});
+    for (const std::string& job : running_)
+      ended.push_back({.job = job, .how = "killed by signal 9 (Killed)", .disk_full = disk_full});
     running_.clear();
     taken_ = 0;
     return ended;
@@ -71,6 +72,7 @@ class FakeRunner final : public Runner {
   std::vector<std::string> tokens;
   std::vector<std::string> adopted;
   int slots_ = 1;
+  bool disk_full = false;
 
  private:
   void take(const Task& task) {
@@ -250,6 +252,17 @@ TEST_F(SchedulerTest, AnAttemptWithoutAJournalIsNotJudgedByTheOneBefore) {
   ASSERT_GE(recorder_.ends.size(), 2U);
   EXPECT_EQ(recorder_.ends[0].reason, "preempted: signal 15");
   EXPECT_EQ(recorder_.ends[1].reason, "killed by signal 9 (Killed)");
+}
+
+TEST_F(SchedulerTest, ADiskThatTookNotEvenAJournalIsNotTriedAgain) {
+  FakeRunner runner(workspace_);
+  runner.disk_full = true;
+  runner.script[train_of(3)] = {"die before the journal"};
+  EXPECT_FALSE(run(runner));
+  EXPECT_EQ(recorder_.ends[0].reason, "disk_full: no space left to write even the journal");
+  EXPECT_EQ(starts_of(runner, train_of(3)), 1);
+  runner.disk_full = false;
+  EXPECT_TRUE(run(runner)) << "the next run goes on";
 }
 
 TEST_F(SchedulerTest, ALivingAttemptOfAnEarlierCoordinatorIsAdoptedNotRepeated) {

@@ -33,6 +33,9 @@ struct Launch {
   double deadline = 0;              // seconds since the epoch at which to stop; 0: none
 };
 
+/// Exit status of a worker that found no space on the disk, not even for its journal's last line.
+inline constexpr int kExitNoSpace = 5;
+
 /// Why there is nothing to run.
 enum class Refusal { kForeignToken, kFinished };
 

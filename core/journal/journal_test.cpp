@@ -21,7 +21,8 @@
 
 // The system's calls, which fail here with the error that a test sets; the linker prefers them to the library's.
 namespace {
-std::atomic<int> failing_sync = 0, failing_truncation = 0;  // errno; 0: none
+std::atomic<int> failing_sync = 0, failing_truncation = 0, failing_allocation = 0;  // errno; 0: none
+std::atomic<std::uintmax_t> room = 0;                                               // bytes last asked to be kept
 }  // namespace
 
 extern "C" int fdatasync(int descriptor) {
@@ -31,7 +32,17 @@ extern "C" int fdatasync(int descriptor) {
 
 extern "C" int ftruncate(int descriptor, off_t size) noexcept {
   errno = failing_truncation;
+  if (failing_truncation == 0) room = static_cast<std::uintmax_t>(size);
   return failing_truncation != 0 ? -1 : static_cast<int>(::syscall(SYS_ftruncate, descriptor, size));
+}
+
+// Not every file system of a test machine can keep room, so none is asked to.
+extern "C" int fallocate(int, int mode, off_t offset, off_t length) {
+  EXPECT_EQ(mode, FALLOC_FL_KEEP_SIZE);
+  errno = failing_allocation;
+  if (failing_allocation != 0) return -1;
+  room = static_cast<std::uintmax_t>(offset + length);
+  return 0;
 }
 
 namespace mestre {
@@ -176,6 +187,47 @@ TEST_F(JournalTest, ALineThatDidNotFitIsCutOffAgain) {
   while (scanner.next()) continue;
   EXPECT_EQ(scanner.corrupt(), "");
   EXPECT_EQ(scanner.cursor().seq, 2);
+}
+
+TEST_F(JournalTest, RoomForTheLastLineIsKeptAhead) {
+  constexpr std::uintmax_t kLastLine = 4096;
+  {
+    JournalWriter writer(journal_);
+    EXPECT_GE(room, kLastLine);
+    const auto warn = [&] { writer.warning("code", std::string(200, 'x')); };
+    for (int line = 0; line < 100; ++line) {
+      warn();
+      ASSERT_GE(room, fs::file_size(journal_) + kLastLine);
+    }
+    failing_allocation = ENOSPC;
+    std::string message;
+    for (int line = 0; line < 100 && message.empty(); ++line) {
+      try {
+        warn();
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kDiskFull);
+        message = error.message();
+      }
+    }
+    failing_allocation = 0;
+    EXPECT_NE(message.find(journal_.native()), std::string::npos) << message;
+    EXPECT_GE(room, fs::file_size(journal_) + kLastLine);
+    writer.failed(Cause::kDiskFull, message);
+    EXPECT_GE(room, fs::file_size(journal_));
+  }
+  EXPECT_EQ(ending_of(journal_), Ending::kFailed);
+  EXPECT_EQ(room, fs::file_size(journal_)) << "what was not needed must be given back";
+}
+
+TEST_F(JournalTest, AFileSystemThatKeepsNoRoomDoesWithout) {
+  failing_allocation = EOPNOTSUPP;
+  {
+    JournalWriter writer(journal_);
+    writer.started("job", 1, nullptr, 3);
+    writer.finished({});
+  }
+  failing_allocation = 0;
+  EXPECT_EQ(ending_of(journal_), Ending::kFinished);
 }
 
 // The part of the line that was written would be the start of the next one, and all behind it lost to every reader.

@@ -17,6 +17,8 @@ namespace mestre {
 namespace {
 
 constexpr auto kSyncInterval = std::chrono::seconds(1);
+constexpr std::int64_t kLastLine = 4096;           // bytes kept free for the line that says how it ended
+constexpr std::int64_t kRoomStep = 2 * kLastLine;  // bytes by which the file's room grows
 
 // JSON has no non-finite numbers; they are strings in the journal.
 std::string json_number(double value) {
@@ -87,6 +89,7 @@ std::string_view name_of(Cause cause) {
 JournalWriter::JournalWriter(const fs::path& path) : path_(path) {
   file_ = FileDescriptor(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0644));
   if (!file_.is_open()) throw system_error(errno, "create journal", path.native());
+  keep_room(kLastLine);
   sync_folder(path.parent_path());
   syncer_ = std::jthread([this](const std::stop_token& stop) { sync_every_second(stop); });
 }
@@ -94,7 +97,21 @@ JournalWriter::JournalWriter(const fs::path& path) : path_(path) {
 JournalWriter::~JournalWriter() {
   syncer_.request_stop();
   syncer_.join();
+  if (!torn_ && room_ > size_) [[maybe_unused]]
+    const int unused_room = ::ftruncate(file_.get(), size_);  // given back; where that fails, it is a few blocks
   if (dirty_) sync();
+}
+
+// Blocks beyond the end: readers see no more than what was written. Where the file system cannot keep any, what is
+// written is all that it has.
+void JournalWriter::keep_room(std::int64_t bytes) {
+  if (bytes <= room_) return;
+  const std::int64_t wanted = (bytes + kRoomStep - 1) / kRoomStep * kRoomStep;
+  int failed = 0;
+  do failed = ::fallocate(file_.get(), FALLOC_FL_KEEP_SIZE, 0, wanted) != 0 ? errno : 0;
+  while (failed == EINTR);
+  if (failed == ENOSPC || failed == EDQUOT) throw system_error(failed, "write", path_.native());
+  room_ = wanted;
 }
 
 void JournalWriter::started(std::string_view job, int attempt, const Restored* restored, std::int64_t steps) {
@@ -105,11 +122,11 @@ void JournalWriter::started(std::string_view job, int attempt, const Restored* r
   }
   append("started",
          fmt::format(R"("job":{},"attempt":{},"restored":{},"steps":{})", json_string(job), attempt, from, steps),
-         true);
+         Line::kAcknowledged);
 }
 
 void JournalWriter::metrics(std::int64_t step, std::span<const Metric> values) {
-  append("metrics", fmt::format(R"("step":{},"values":{})", step, json_object(values)), false);
+  append("metrics", fmt::format(R"("step":{},"values":{})", step, json_object(values)), Line::kSyncedLater);
 }
 
 void JournalWriter::measurement(const Measurement& measurement) {
@@ -117,33 +134,35 @@ void JournalWriter::measurement(const Measurement& measurement) {
          fmt::format(R"("name":{},"unit":{},"dtype":"float64","axes":{},"values":{},"details":{})",
                      json_string(measurement.name), json_string(measurement.unit), json_axes(measurement.axes),
                      json_numbers(measurement.values), json_object(measurement.details)),
-         false);
+         Line::kSyncedLater);
 }
 
 void JournalWriter::checkpoint(std::int64_t step, std::string_view file, std::string_view digest) {
   append("checkpoint", fmt::format(R"("step":{},"file":{},"digest":{})", step, json_string(file), json_string(digest)),
-         true);
+         Line::kAcknowledged);
 }
 
 void JournalWriter::progress(std::int64_t done, std::int64_t total, std::optional<double> tokens_per_second) {
   std::string members = fmt::format(R"("done":{},"total":{})", done, total);
   if (tokens_per_second) members += fmt::format(R"(,"tokens_per_second":{})", json_number(*tokens_per_second));
-  append("progress", members, false);
+  append("progress", members, Line::kSyncedLater);
 }
 
 void JournalWriter::warning(std::string_view code, std::string_view message) {
-  append("warning", fmt::format(R"("code":{},"message":{})", json_string(code), json_string(message)), false);
+  append("warning", fmt::format(R"("code":{},"message":{})", json_string(code), json_string(message)),
+         Line::kSyncedLater);
 }
 
 void JournalWriter::failed(Cause cause, std::string_view message) {
-  append("failed", fmt::format(R"("cause":{},"message":{})", json_string(name_of(cause)), json_string(message)), true);
+  append("failed", fmt::format(R"("cause":{},"message":{})", json_string(name_of(cause)), json_string(message)),
+         Line::kLast);
 }
 
 void JournalWriter::finished(std::span<const Metric> summary) {
-  append("finished", fmt::format(R"("summary":{})", json_object(summary)), true);
+  append("finished", fmt::format(R"("summary":{})", json_object(summary)), Line::kLast);
 }
 
-void JournalWriter::append(std::string_view type, std::string_view members, bool acknowledge) {
+void JournalWriter::append(std::string_view type, std::string_view members, Line kind) {
   const std::scoped_lock lock(mutex_);
   if (torn_)
     throw Error(ErrorCode::kIo,
@@ -152,18 +171,20 @@ void JournalWriter::append(std::string_view type, std::string_view members, bool
   std::string line = fmt::format(R"({{"seq":{},"t":{:.6f},"type":"{}",{})", next_seq_, now_seconds(), type, members);
   const std::uint32_t crc = crc32(line, crc_);
   line += fmt::format(",\"crc\":{}}}\n", crc);
+  if (kind != Line::kLast) keep_room(size_ + static_cast<std::int64_t>(line.size()) + kLastLine);
   try {
     write_all(file_.get(), line, path_);
   } catch (...) {
     // What was written of the line is cut off, and its number used again: a shorter line may still fit.
     torn_ = ::ftruncate(file_.get(), size_) != 0;
+    room_ = 0;
     throw;
   }
   size_ += static_cast<std::int64_t>(line.size());
   ++next_seq_;
   crc_ = crc;
   dirty_ = true;
-  if (!acknowledge) return;
+  if (kind == Line::kSyncedLater) return;
   sync();
   throw_if_a_sync_failed();
   dirty_ = false;

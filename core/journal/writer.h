@@ -62,7 +62,8 @@ struct Restored {
 using Metric = std::pair<std::string_view, double>;
 
 /// Each call throws Error where the line could not be written, or the last sync failed: what was written before may be
-/// lost. Another line may be tried; where a piece of a line could not be cut off again, every later call throws.
+/// lost. Another line may be tried; where a piece of a line could not be cut off again, every later call throws. Room
+/// for a last line is kept ahead, so that an attempt that fills the disk can still say so.
 class JournalWriter {
  public:
   /// Creates `path`, which must not exist.
@@ -88,7 +89,9 @@ class JournalWriter {
   void finished(std::span<const Metric> summary);
 
  private:
-  void append(std::string_view type, std::string_view members, bool acknowledge);
+  enum class Line { kSyncedLater, kAcknowledged, kLast };
+  void append(std::string_view type, std::string_view members, Line kind);
+  void keep_room(std::int64_t bytes);
   void sync();
   void throw_if_a_sync_failed();
   void sync_every_second(const std::stop_token& stop);
@@ -98,6 +101,7 @@ class JournalWriter {
   std::mutex mutex_;
   std::condition_variable_any wake_;
   std::int64_t size_ = 0;  // bytes of the lines that are whole
+  std::int64_t room_ = 0;  // bytes that the disk keeps for this file
   std::int64_t next_seq_ = 1;
   std::uint32_t crc_ = 0;
   bool dirty_ = false;

@@ -87,7 +87,9 @@ std::vector<EndedTask> LocalRunner::wait(std::chrono::milliseconds patience) {
       reason = ExitReason{};
     }
     if (reason) {
-      ended.push_back({.job = at->first, .how = describe(*reason)});
+      ended.push_back({.job = at->first,
+                       .how = describe(*reason),
+                       .disk_full = reason->kind == ExitReason::Kind::kExited && reason->value == kExitNoSpace});
       at = running_.erase(at);
     } else {
       ++at;

@@ -132,6 +132,11 @@ void carry_out(JobContext& context) {
   evaluate(std::get<EvaluateJob>(job), context);
 }
 
+// Something of the machine: nobody's arguments were wrong.
+int exit_status_without_journal(ErrorCode code) {
+  return code == ErrorCode::kDiskFull ? kExitNoSpace : kExitEnvironment;
+}
+
 /// The journal gets its last line whatever happens, unless the job is no longer ours or the disk takes nothing.
 int carry_out_and_report(JobContext& context, const ConsoleBeforeLog& console) {
   Failure failure;
@@ -152,16 +157,14 @@ int carry_out_and_report(JobContext& context, const ConsoleBeforeLog& console) {
     return kExitJobFailed;
   } catch (const Superseded&) {
     return kExitOk;
-  } catch (const std::exception& problem) {
+  } catch (const Error& problem) {
     console.say(fmt::format("error: attempt {} of job {} failed ({}): {}\n   and its journal cannot be written: {}\n",
                             context.attempt, context.id, name_of(failure.cause), failure.message, problem.what()));
-    return kExitEnvironment;
+    return exit_status_without_journal(problem.code());
   }
 }
 
-}  // namespace
-
-int run_attempt(const fs::path& job_folder, const std::string& token) {
+int claim_and_run(const fs::path& job_folder, const std::string& token) {
   catch_signals();
   Claim claim = claim_attempt(job_folder, token);
   if (!claim.attempt) {
@@ -186,7 +189,19 @@ int run_attempt(const fs::path& job_folder, const std::string& token) {
     return carry_out_and_report(context, console);
   } catch (const Error& error) {
     console.say(render(error));
-    return kExitEnvironment;
+    return exit_status_without_journal(error.code());
+  }
+}
+
+}  // namespace
+
+int run_attempt(const fs::path& job_folder, const std::string& token) {
+  try {
+    return claim_and_run(job_folder, token);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kDiskFull) throw;
+    fmt::print(stderr, "{}", render(error));
+    return kExitNoSpace;
   }
 }
 

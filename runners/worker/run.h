@@ -9,8 +9,8 @@ namespace mestre {
 
 /// Claims the next attempt of the job in `job_folder` for `token` and carries it out. Returns the exit status: kExitOk
 /// where the job is finished or is not ours to run, kExitJobFailed where the journal says why it failed,
-/// kExitEnvironment where not even that could be written. From the claim on, stdout and stderr of the whole process go
-/// to the attempt's log.txt. Called once.
+/// kExitNoSpace or kExitEnvironment where not even that could be written. From the claim on, stdout and stderr of the
+/// whole process go to the attempt's log.txt. Called once.
 [[nodiscard]] int run_attempt(const fs::path& job_folder, const std::string& token);
 
 }  // namespace mestre
