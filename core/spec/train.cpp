@@ -31,10 +31,29 @@ void TrainOptions::describe(OptionVisitor& visitor) {
   visitor.visit(
       {.name = "final_learning_rate", .doc = "end of the schedule, as a share of the peak", .min = 0, .max = 1},
       final_learning_rate);
-  visitor.visit(
-      {.name = "schedule", .doc = "shape of the learning rate after the warm-up", .choices = {"cosine", "constant"}},
-      schedule);
+  visitor.visit({.name = "schedule",
+                 .doc = "shape of the learning rate after the warm-up; wsd: the peak until the cooldown",
+                 .choices = {"cosine", "constant", "wsd"}},
+                schedule);
+  visitor.visit({.name = "cooldown",
+                 .doc = "last part of the schedule wsd, which goes down from the peak, as a share of the tokens",
+                 .min = 0,
+                 .max = 1,
+                 .legacy = "0.2"},
+                cooldown);
+  visitor.visit({.name = "cooldown_shape",
+                 .doc = "how it goes down: linear, or as 1 - sqrt",
+                 .choices = {"linear", "sqrt"},
+                 .legacy = R"("linear")"},
+                cooldown_shape);
   visitor.visit({.name = "warmup", .doc = "linear warm-up, as a share of the tokens", .min = 0, .max = 1}, warmup);
+  visitor.visit({.name = "warmup_tokens",
+                 .doc = "length of the warm-up in the place of a share; 0: warmup says",
+                 .unit = Unit::kTokens,
+                 .min = 0,
+                 .max = 1e18,
+                 .legacy = "0"},
+                warmup_tokens);
   visitor.visit({.name = "optimizer", .doc = "update rule", .choices = {"adamw"}}, optimizer);
   visitor.visit({.name = "precision",
                  .doc = "of the products; bfloat16: autocast over weights in float32",
@@ -58,6 +77,12 @@ void TrainOptions::check(const Problem& problem) const {
             fmt::format("{} tokens are less than one step of {} sequences x {} tokens", tokens, sequences_per_step,
                         sequence_length),
             "expected at least " + std::to_string(tokens_per_step()));
+  if (warmup_tokens > tokens && tokens > 0)
+    problem("warmup_tokens", fmt::format("a warm-up of {} tokens in a training of {}", warmup_tokens, tokens),
+            "expected fewer than train.tokens");
+  if (schedule == "wsd" && warmup_tokens == 0 && warmup + cooldown > 1)
+    problem("cooldown", fmt::format("a cooldown of {} behind a warm-up of {} is more than the whole", cooldown, warmup),
+            "expected shares of at most 1 together");
   if (beta1 == 1 || beta2 == 1)
     problem(beta1 == 1 ? "beta1" : "beta2", "a decay of 1 never learns", "expected less than 1");
 }

@@ -19,7 +19,10 @@ struct TrainOptions final : Options {
   double learning_rate = 4e-4;          // the peak
   double final_learning_rate = 0.1;     // as a share of the peak
   std::string schedule = "cosine";
-  double warmup = 0.01;  // linear, as a share of the tokens
+  double cooldown = 0.2;  // of the schedule wsd: its last part, as a share of the tokens
+  std::string cooldown_shape = "linear";
+  double warmup = 0.01;            // linear, as a share of the tokens
+  std::int64_t warmup_tokens = 0;  // the same as a number; 0: `warmup` says
   std::string optimizer = "adamw";
   std::string precision = "float32";  // of the products; weights, gradients and moments are float32 in any case
   double beta1 = 0.9;

@@ -53,6 +53,30 @@ TEST(Schedule, StaysAtThePeakWhereItIsConstant) {
   EXPECT_DOUBLE_EQ(learning_rate(options, 200), 1e-2);
 }
 
+TEST(Schedule, StaysThenCoolsDown) {
+  TrainOptions options = some_options();
+  options.schedule = "wsd";
+  options.cooldown = 0.25;
+  EXPECT_DOUBLE_EQ(learning_rate(options, 5), 5e-3);
+  EXPECT_DOUBLE_EQ(learning_rate(options, 10), 1e-2);
+  EXPECT_DOUBLE_EQ(learning_rate(options, 150), 1e-2);
+  EXPECT_DOUBLE_EQ(learning_rate(options, 175), 1e-2 * (0.1 + 0.9 * 0.5));
+  EXPECT_DOUBLE_EQ(learning_rate(options, 200), 1e-3);
+  options.cooldown_shape = "sqrt";
+  EXPECT_DOUBLE_EQ(learning_rate(options, 150), 1e-2);
+  EXPECT_DOUBLE_EQ(learning_rate(options, 175), 1e-2 * (0.1 + 0.9 * (1 - std::sqrt(0.5))));
+  EXPECT_DOUBLE_EQ(learning_rate(options, 200), 1e-3);
+  options.cooldown = 0;
+  EXPECT_DOUBLE_EQ(learning_rate(options, 200), 1e-2);
+}
+
+TEST(Schedule, WarmsUpOverTokens) {
+  TrainOptions options = some_options();
+  options.warmup_tokens = 40 * options.tokens_per_step() - 1;
+  EXPECT_DOUBLE_EQ(learning_rate(options, 20), 5e-3);
+  EXPECT_DOUBLE_EQ(learning_rate(options, 40), 1e-2);
+}
+
 TEST(Schedule, NeedsNoWarmUp) {
   TrainOptions options = some_options();
   options.warmup = 0;
