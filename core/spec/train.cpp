@@ -1,10 +1,70 @@
 #include "core/spec/train.h"
 
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <optional>
+#include <set>
+
 #include <fmt/format.h>
 
+#include "core/base/diagnostics.h"
 #include "core/spec/hardware.h"
+#include "core/spec/parameter_role.h"
 
 namespace mestre {
+namespace {
+
+struct RoleFactor {
+  std::string_view role;
+  double factor = 0;
+};
+
+std::string_view trimmed(std::string_view text) {
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  while (text.ends_with(' ')) text.remove_suffix(1);
+  return text;
+}
+
+// "embedding = 0.1"; nothing where it is not of this form.
+std::optional<RoleFactor> parse_factor(std::string_view text) {
+  const std::size_t sign = text.find('=');
+  if (sign == std::string_view::npos) return std::nullopt;
+  RoleFactor parsed{.role = trimmed(text.substr(0, sign))};
+  const std::string_view number = trimmed(text.substr(sign + 1));
+  const char* end = number.data() + number.size();
+  const auto read = std::from_chars(number.data(), end, parsed.factor);
+  const bool good = read.ec == std::errc() && read.ptr == end && std::isfinite(parsed.factor) && parsed.factor >= 0;
+  return good ? std::optional(parsed) : std::nullopt;
+}
+
+void check_factors(const std::vector<std::string>& factors, const Problem& problem) {
+  std::set<std::string_view> seen;
+  const auto& roles = parameter_roles();
+  for (const std::string& text : factors) {
+    const std::optional<RoleFactor> parsed = parse_factor(text);
+    if (!parsed) {
+      problem("learning_rate_factors", fmt::format("'{}' is not a role and a factor", escaped(text)),
+              R"(expected a form like "embedding = 0.1", the factor at least 0)");
+    } else if (std::find(roles.begin(), roles.end(), parsed->role) == roles.end()) {
+      problem("learning_rate_factors", fmt::format("unknown role '{}'", escaped(parsed->role)),
+              expected_one_of(parsed->role, {roles.begin(), roles.end()}));
+    } else if (!seen.insert(parsed->role).second) {
+      problem("learning_rate_factors", fmt::format("two factors for the role '{}'", parsed->role), "expected one");
+    }
+  }
+}
+
+}  // namespace
+
+ParameterRule rule_of_role(const TrainOptions& options, std::string_view role) {
+  ParameterRule rule;
+  const auto& spared = options.no_weight_decay;
+  rule.decays = std::find(spared.begin(), spared.end(), role) == spared.end();
+  for (const std::string& text : options.learning_rate_factors)
+    if (const auto parsed = parse_factor(text); parsed && parsed->role == role) rule.rate = parsed->factor;
+  return rule;
+}
 
 void TrainOptions::describe(OptionVisitor& visitor) {
   visitor.visit({.name = "tokens",
@@ -62,7 +122,20 @@ void TrainOptions::describe(OptionVisitor& visitor) {
   visitor.visit({.name = "beta1", .doc = "decay of the first moment", .min = 0, .max = 1}, beta1);
   visitor.visit({.name = "beta2", .doc = "decay of the second moment", .min = 0, .max = 1}, beta2);
   visitor.visit({.name = "epsilon", .doc = "added to the root of the second moment", .min = 0, .max = 1}, epsilon);
-  visitor.visit({.name = "weight_decay", .doc = "decoupled, on all parameters", .min = 0, .max = 10}, weight_decay);
+  visitor.visit({.name = "weight_decay",
+                 .doc = "decoupled, on all parameters that no_weight_decay does not name",
+                 .min = 0,
+                 .max = 10},
+                weight_decay);
+  visitor.visit({.name = "no_weight_decay",
+                 .doc = "roles of parameters that are not decayed",
+                 .choices = parameter_roles(),
+                 .legacy = "[]"},
+                no_weight_decay);
+  visitor.visit({.name = "learning_rate_factors",
+                 .doc = R"(factors on the learning rate of the parameters of a role, as "embedding = 0.1")",
+                 .legacy = "[]"},
+                learning_rate_factors);
   visitor.visit({.name = "clip_norm", .doc = "largest global norm of the gradient; 0: no clipping", .min = 0},
                 clip_norm);
   visitor.visit({.name = "seed_init", .doc = "seed of the initial weights", .min = 0, .max = 9007199254740992.0},
@@ -83,6 +156,7 @@ void TrainOptions::check(const Problem& problem) const {
   if (schedule == "wsd" && warmup_tokens == 0 && warmup + cooldown > 1)
     problem("cooldown", fmt::format("a cooldown of {} behind a warm-up of {} is more than the whole", cooldown, warmup),
             "expected shares of at most 1 together");
+  check_factors(learning_rate_factors, problem);
   if (beta1 == 1 || beta2 == 1)
     problem(beta1 == 1 ? "beta1" : "beta2", "a decay of 1 never learns", "expected less than 1");
 }

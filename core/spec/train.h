@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "core/base/options.h"
 
@@ -29,7 +31,9 @@ struct TrainOptions final : Options {
   double beta2 = 0.95;
   double epsilon = 1e-8;
   double weight_decay = 0.1;
-  double clip_norm = 1.0;  // of the gradient, over all parameters; 0: no clipping
+  std::vector<std::string> no_weight_decay;        // roles of parameters (parameter_role.h) that are not decayed
+  std::vector<std::string> learning_rate_factors;  // "embedding = 0.1": of the schedule, for parameters of a role
+  double clip_norm = 1.0;                          // of the gradient, over all parameters; 0: no clipping
   std::int64_t seed_init = 3407;
   std::int64_t seed_data = 3407;
 
@@ -41,6 +45,15 @@ struct TrainOptions final : Options {
   /// Optimizer steps of the whole run.
   [[nodiscard]] std::int64_t steps() const { return (tokens + tokens_per_step() - 1) / tokens_per_step(); }
 };
+
+/// How an optimizer treats the parameters of one role.
+struct ParameterRule {
+  double rate = 1;  // factor on the learning rate
+  bool decays = true;
+  bool operator==(const ParameterRule&) const = default;
+};
+/// Of options that were checked.
+[[nodiscard]] ParameterRule rule_of_role(const TrainOptions& options, std::string_view role);
 
 /// [train] as files may write it: the budget can be given in steps instead of tokens. A spec has tokens alone.
 struct TrainSettings final : Options {

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <utility>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/spec/parameter_role.h"
 
 namespace mestre {
 namespace {
@@ -72,6 +75,7 @@ AdamW::AdamW(torch::nn::Module& model, const TrainOptions& options) : options_(o
   std::int64_t total = 0;
   for (const auto& parameter : parameters) {
     places_.push_back({.name = parameter.key(), .begin = total, .sizes = parameter.value().sizes().vec()});
+    add_to_stretches(places_.back(), parameter.value().numel());
     total += parameter.value().numel();
   }
   const at::NoGradGuard no_gradient;
@@ -88,6 +92,13 @@ AdamW::AdamW(torch::nn::Module& model, const TrainOptions& options) : options_(o
     parameter.set_data(value);
     parameter.mutable_grad() = view(gradients_, place);
   }
+}
+
+void AdamW::add_to_stretches(const Place& place, std::int64_t count) {
+  const ParameterRule rule = rule_of_role(options_, parameter_role(place.name));
+  if (stretches_.empty() || stretches_.back().rule != rule)
+    stretches_.push_back({.rule = rule, .begin = place.begin, .count = 0});
+  stretches_.back().count += count;
 }
 
 at::Tensor AdamW::view(const at::Tensor& row, const Place& place) const {
@@ -122,32 +133,48 @@ void AdamW::update(double learning_rate, double norm) {
     update_on_gpu(learning_rate, scale);
 }
 
+// One call for all stretches of one rule.
 void AdamW::update_on_gpu(double learning_rate, double scale) {
   const at::NoGradGuard no_gradient;
   if (scale != 1) gradients_.mul_(scale);
   const at::Tensor step = at::full({}, static_cast<double>(updates_), values_.options());
-  at::_fused_adamw_({values_}, {gradients_}, {first_moments_}, {second_moments_}, {}, {step}, learning_rate,
-                    options_.beta1, options_.beta2, options_.weight_decay, options_.epsilon, false, false);
+  std::map<std::pair<double, bool>, std::vector<const Stretch*>> by_rule;
+  for (const Stretch& stretch : stretches_) by_rule[{stretch.rule.rate, stretch.rule.decays}].push_back(&stretch);
+  for (const auto& [rule, stretches] : by_rule) {
+    const auto cut = [&](const at::Tensor& row) {
+      std::vector<at::Tensor> pieces;
+      for (const Stretch* stretch : stretches) pieces.push_back(row.narrow(0, stretch->begin, stretch->count));
+      return pieces;
+    };
+    const std::vector<at::Tensor> values = cut(values_), gradients = cut(gradients_), first = cut(first_moments_),
+                                  second = cut(second_moments_), steps(stretches.size(), step);
+    at::_fused_adamw_(values, gradients, first, second, {}, steps, learning_rate * rule.first, options_.beta1,
+                      options_.beta2, rule.second ? options_.weight_decay : 0, options_.epsilon, false, false);
+  }
 }
 
 void AdamW::update_on_cpu(double learning_rate, double scale) {
   const auto t = static_cast<double>(updates_);
-  const Coefficients coefficients = {
-      .scale = static_cast<float>(scale),
-      .beta1 = static_cast<float>(options_.beta1),
-      .beta2 = static_cast<float>(options_.beta2),
-      .keep = static_cast<float>(1 - learning_rate * options_.weight_decay),
-      .rate = static_cast<float>(learning_rate / (1 - std::pow(options_.beta1, t))),
-      .correct = static_cast<float>(1 / std::sqrt(1 - std::pow(options_.beta2, t))),
-      .epsilon = static_cast<float>(options_.epsilon),
-  };
   const float* gradients = gradients_.const_data_ptr<float>();
   auto* values = values_.mutable_data_ptr<float>();
   auto* first = first_moments_.mutable_data_ptr<float>();
   auto* second = second_moments_.mutable_data_ptr<float>();
-  for_each_chunk(values_.numel(), [&](std::int64_t, std::int64_t begin, std::int64_t count) {
-    update_chunk(coefficients, count, gradients + begin, values + begin, first + begin, second + begin);
-  });
+  for (const Stretch& stretch : stretches_) {
+    const double rate = learning_rate * stretch.rule.rate, decay = stretch.rule.decays ? options_.weight_decay : 0;
+    const Coefficients coefficients = {
+        .scale = static_cast<float>(scale),
+        .beta1 = static_cast<float>(options_.beta1),
+        .beta2 = static_cast<float>(options_.beta2),
+        .keep = static_cast<float>(1 - rate * decay),
+        .rate = static_cast<float>(rate / (1 - std::pow(options_.beta1, t))),
+        .correct = static_cast<float>(1 / std::sqrt(1 - std::pow(options_.beta2, t))),
+        .epsilon = static_cast<float>(options_.epsilon),
+    };
+    for_each_chunk(stretch.count, [&](std::int64_t, std::int64_t chunk, std::int64_t count) {
+      const std::int64_t begin = stretch.begin + chunk;
+      update_chunk(coefficients, count, gradients + begin, values + begin, first + begin, second + begin);
+    });
+  }
 }
 
 std::vector<NamedTensor> AdamW::moments() const {

@@ -3,10 +3,11 @@
 //   m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  w = (1 - rate decay) w - rate (m / (1 - b1^t)) / (sqrt(v / (1 -
 //   b2^t)) + epsilon)
 //
-// The decay is decoupled and applies to every parameter, norms and biases too, as the study has it. All values,
-// gradients and moments lie in one row each, of which the model's parameters and their gradients become views: one loop
-// updates everything. Deterministic; on the CPU sums of squares are in fp64, in an order that does not depend on the
-// number of threads. fp32 parameters, on the CPU or a GPU. Not thread-safe.
+// The decay is decoupled and applies to every parameter, norms and biases too, as the study has it, unless
+// no_weight_decay names its role; learning_rate_factors scale `rate` by role, in the decay too. All values, gradients
+// and moments lie in one row each, of which the model's parameters and their gradients become views: one loop updates
+// everything. Deterministic; on the CPU sums of squares are in fp64, in an order that does not depend on the number of
+// threads. fp32 parameters, on the CPU or a GPU. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -48,12 +49,19 @@ class AdamW {
     std::int64_t begin;
     std::vector<std::int64_t> sizes;
   };
+  // Parameters beside each other that one rule holds for.
+  struct Stretch {
+    ParameterRule rule;
+    std::int64_t begin, count;
+  };
+  void add_to_stretches(const Place& place, std::int64_t count);
   [[nodiscard]] at::Tensor view(const at::Tensor& row, const Place& place) const;
   void update_on_cpu(double learning_rate, double scale);
   void update_on_gpu(double learning_rate, double scale);
 
   TrainOptions options_;
   std::vector<Place> places_;
+  std::vector<Stretch> stretches_;
   at::Tensor values_, gradients_, first_moments_, second_moments_;  // [number of parameters]
   std::int64_t updates_ = 0;
 };

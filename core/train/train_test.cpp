@@ -126,6 +126,41 @@ TEST(AdamWUpdates, MatchThePlainFormulaInDouble) {
   EXPECT_EQ(optimizer.updates(), 5);
 }
 
+class ThreeRoles : public torch::nn::Module {
+ public:
+  ThreeRoles() {
+    at::manual_seed(12);
+    for (const char* name : {"embedding", "norm", "out"}) {
+      const auto child = register_module(name, std::make_shared<torch::nn::Module>());
+      weights.push_back(child->register_parameter("weight", at::randn({40})));
+    }
+  }
+  std::vector<at::Tensor> weights;
+};
+
+TEST(AdamWUpdates, FollowTheRulesOfRoles) {
+  const auto one_update = [](const TrainOptions& options) {
+    ThreeRoles model;
+    AdamW optimizer(model, options);
+    for (const at::Tensor& weight : model.weights) weight.mutable_grad().fill_(0.5);
+    optimizer.update(1e-2, 0);
+    std::vector<at::Tensor> updated;
+    for (const at::Tensor& weight : model.weights) updated.push_back(weight.detach().clone());
+    return updated;
+  };
+  TrainOptions plain = some_options(), slower = plain, undecayed = plain, ruled = plain;
+  slower.learning_rate_factors = {"embedding = 0.25", "norm = 0.25", "matrix = 0.25"};
+  undecayed.weight_decay = 0;
+  ruled.learning_rate_factors = {"embedding=0.25"};
+  ruled.no_weight_decay = {"bias", "norm"};
+  const auto updated = one_update(ruled);
+  EXPECT_TRUE(at::equal(updated[0], one_update(slower)[0]));
+  EXPECT_TRUE(at::equal(updated[1], one_update(undecayed)[1]));
+  EXPECT_TRUE(at::equal(updated[2], one_update(plain)[2]));
+  EXPECT_FALSE(at::equal(updated[0], one_update(plain)[0]));
+  EXPECT_FALSE(at::equal(updated[1], one_update(plain)[1]));
+}
+
 /// Carries a training out in this process, without a claim.
 std::vector<JournalLine> run_here(const WorkerJobs& jobs, const TrainJob& job, std::int64_t micro_batch) {
   at::set_num_threads(1);

@@ -19,6 +19,7 @@
 #include "core/model/language_model.h"
 #include "core/model/parameter.h"
 #include "core/spec/model_reader.h"
+#include "core/spec/parameter_role.h"
 
 namespace mestre {
 namespace {
@@ -89,6 +90,18 @@ double rest_of(const MixerOptions& mixer, const ModelShape& shape) {
   return 0;
 }
 
+// The shape of a parameter must be one that its role can have.
+void expect_role(const std::string& name, const at::Tensor& parameter) {
+  constexpr std::int64_t kMostTaps = 8;
+  const std::string_view role = parameter_role(name);
+  if (role == "norm" || role == "bias") EXPECT_EQ(parameter.dim(), 1) << name;
+  if (role == "embedding" || role == "head" || role == "matrix") EXPECT_EQ(parameter.dim(), 2) << name;
+  if (role == "matrix") EXPECT_GT(parameter.size(1), kMostTaps) << name;
+  if (role == "convolution") EXPECT_LE(parameter.size(1), kMostTaps) << name;
+  if (role == "ssm") EXPECT_TRUE(name.ends_with(parameter.dim() == 1 ? ".D" : ".A_log")) << name;
+  if (role == "vector") EXPECT_NE(name.find(".mixer."), std::string::npos) << name;
+}
+
 TEST(ModelFiles, BuildAndComputeWhatIsPlanned) {
   const fs::path folder = fs::path(std::getenv("MESTRE_SOURCE")) / "experiments/models";
   Diagnostics diagnostics;
@@ -102,7 +115,10 @@ TEST(ModelFiles, BuildAndComputeWhatIsPlanned) {
     LanguageModel model(spec);
     EXPECT_EQ(model.parameter_count(), spec.parameters()) << listed.name;
     std::set<std::string> names;
-    for (const auto& parameter : model.named_parameters()) names.insert(parameter.key());
+    for (const auto& parameter : model.named_parameters()) {
+      names.insert(parameter.key());
+      expect_role(parameter.key(), parameter.value());
+    }
     EXPECT_EQ(names.size(), model.named_parameters().size()) << listed.name;
 
     const ModelShape shape = spec.shape();
