@@ -272,11 +272,9 @@ void Scheduler::start(const std::string& job) {
   const Launch launch{.token = entry.token,
                       .data_root = fs::absolute(settings_.data_root).lexically_normal().native(),
                       .data = planned.data,
-                      .threads = planned.launch.threads,
-                      .gpus = planned.launch.gpus,
-                      .micro_batch = planned.launch.micro_batch,
-                      .checkpoint_interval = planned.launch.checkpoint_interval,
-                      .log_interval = planned.launch.log_interval,
+                      .validation = planned.validation,
+                      .validation_digest = planned.validation_digest,
+                      .options = planned.launch,
                       .deadline = planned.launch.time > 0 ? now_seconds() + planned.launch.time : 0};
   replace_file(entry.folder / "launch.json", to_json(launch));
   runner_.start(entry.token, {.job = job, .folder = entry.folder, .slots = slots_of(entry)});

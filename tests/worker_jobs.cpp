@@ -131,8 +131,8 @@ Launch WorkerJobs::default_launch() const {
   launch.token = "token";
   launch.data_root = (folder_.path() / "data").native();
   launch.data = "words.manifest";
-  launch.checkpoint_interval = 0;
-  launch.log_interval = 1;
+  launch.options.checkpoint_interval = 0;
+  launch.options.log_interval = 1;
   return launch;
 }
 

@@ -27,10 +27,14 @@ struct Field {
   double max = std::numeric_limits<double>::infinity();
   bool required = false;                       // must be set in the file
   std::vector<std::string_view> choices = {};  // for text: the allowed values
+  std::string_view word = {};                  // for whole numbers: a text that may stand in the place of kWordValue
   /// For an option added after release: the value, as JSON text, that jobs had before it existed. While equal to it,
   /// the option is left out of the canonical spec, so that old results keep their ids. Frozen once given.
   std::optional<std::string_view> legacy = {};
 };
+
+/// What a whole number is where its field's word was given ("auto").
+inline constexpr std::int64_t kWordValue = -1;
 
 /// One callback per type of field. A visitor that only reads the struct must not write through the reference.
 class OptionVisitor {

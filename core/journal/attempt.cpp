@@ -15,6 +15,7 @@
 #include "core/base/options.h"
 #include "core/journal/folders.h"
 #include "core/journal/scanner.h"
+#include "core/spec/job.h"
 
 namespace mestre {
 namespace {
@@ -113,30 +114,32 @@ bool is_finished(const fs::path& job_folder) {
   });
 }
 
+// The options stand beside the other members: a worker in another language need not know which are which.
 std::string to_json(const Launch& launch) {
-  JsonObject object;
-  object.number("format", std::int64_t{1})
-      .text("token", launch.token)
-      .text("data_root", launch.data_root)
-      .text("data", launch.data);
-  object.number("threads", launch.threads).number("gpus", launch.gpus).number("micro_batch", launch.micro_batch);
-  object.number("checkpoint_interval", launch.checkpoint_interval).number("log_interval", launch.log_interval);
-  return object.number("deadline", launch.deadline).str() + "\n";
+  Json json = Json::parse(canonical_json(launch.options));
+  json.update({{"format", 1},
+               {"token", launch.token},
+               {"data_root", launch.data_root},
+               {"data", launch.data},
+               {"validation", launch.validation},
+               {"validation_digest", launch.validation_digest},
+               {"deadline", launch.deadline}});
+  return json.dump() + "\n";
 }
 
 Launch read_launch(const fs::path& job_folder) {
   const fs::path file = job_folder / "launch.json";
-  const Json json = parse_file(file, read_file(file));
+  Json json = parse_file(file, read_file(file));
   Launch launch;
   launch.token = member<std::string>(json, "token", file);
   launch.data_root = member<std::string>(json, "data_root", file);
   launch.data = member<std::string>(json, "data", file);
-  launch.threads = member<std::int64_t>(json, "threads", file);
-  launch.gpus = member<std::int64_t>(json, "gpus", file);
-  launch.micro_batch = member<std::int64_t>(json, "micro_batch", file);
-  launch.checkpoint_interval = member<double>(json, "checkpoint_interval", file);
-  launch.log_interval = member<std::int64_t>(json, "log_interval", file);
+  launch.validation = member<std::string>(json, "validation", file);
+  launch.validation_digest = member<std::string>(json, "validation_digest", file);
   launch.deadline = member<double>(json, "deadline", file);
+  for (const char* own : {"format", "token", "data_root", "data", "validation", "validation_digest", "deadline"})
+    json.erase(own);
+  read_options(json.dump(), launch.options, fmt::format("'{}'", file.native()));
   return launch;
 }
 

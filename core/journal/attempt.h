@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/files.h"
+#include "core/spec/train.h"
 
 namespace mestre {
 
@@ -24,13 +25,11 @@ struct Attempt {
 struct Launch {
   std::string token;
   std::string data_root;
-  std::string data;  // manifest, relative to data_root
-  std::int64_t threads = 1;
-  std::int64_t gpus = 0;
-  std::int64_t micro_batch = 0;     // sequences; 0: a whole step's
-  double checkpoint_interval = 60;  // s
-  std::int64_t log_interval = 10;   // steps
-  double deadline = 0;              // seconds since the epoch at which to stop; 0: none
+  std::string data;               // manifest, relative to data_root
+  std::string validation;         // manifest of the text that a training is validated on; empty: none
+  std::string validation_digest;  // that it must have
+  LaunchOptions options;
+  double deadline = 0;  // seconds since the epoch at which to stop; 0: none
 };
 
 /// Exit status of a worker that found no space on the disk, not even for its journal's last line.

@@ -46,6 +46,7 @@ class LanguageModel : public torch::nn::Module {
   [[nodiscard]] ModelState start() const;
 
   [[nodiscard]] const ModelSpec& spec() const { return spec_; }
+  [[nodiscard]] std::size_t layer_count() const { return layers_.size(); }
   /// Elements of all parameters; equals spec().parameters().
   [[nodiscard]] std::int64_t parameter_count() const;
 

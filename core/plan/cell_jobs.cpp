@@ -142,6 +142,7 @@ std::size_t CellJobs::add_training(const CellParts& parts, const std::string& na
   check_length(text, train.options.sequence_length + 1, "a training block");
   PlannedJob& job = describe(index, "train", name, parts);
   read_data(job, text);
+  if (job.launch.validation_interval > 0) read_validation(job, parts);
   if (from != kNone) {
     job.needs = {from};
     job.provisional = job.provisional || plan_.jobs[from].provisional;
@@ -173,6 +174,21 @@ void CellJobs::read_data(PlannedJob& job, const PlannedCorpus& corpus) {
   job.provisional = job.provisional || corpus.missing;
   if (!corpus.missing && !corpus.identity.digest.empty()) plan_.data.emplace(corpus.identity.digest, corpus.path);
   if (!corpus.identity.task.empty()) note_features(job, {kMadeTextFeature});
+}
+
+void CellJobs::read_validation(PlannedJob& job, const CellParts& parts) {
+  const ResolvedData& data = resolver_.data(parts.data);
+  if (!data.validation)
+    return diagnostics_.error(Position{.file = sweep_.files.front()},
+                              fmt::format("'{}' is to be validated, and there is no text for it", escaped(job.name)),
+                              {"expected validation = \"….manifest\" in [data] beside resources.validation_interval"});
+  const PlannedCorpus& text = *data.validation;
+  const auto& lengths = job.launch.validation_lengths;
+  const std::int64_t longest = lengths.empty() ? train_options(parts).sequence_length : lengths.back();
+  check_length(text, (longest + 1) * job.launch.validation_blocks, "the blocks of a validation");
+  check_tokenizer(text, data.tokenizer());
+  job.validation = text.path;
+  job.validation_digest = text.identity.digest;
 }
 
 void CellJobs::check_length(const PlannedCorpus& corpus, std::int64_t needed, const std::string& reader) {

@@ -69,6 +69,7 @@ class CellJobs {
   std::size_t position_of(const std::string& checkpoint) const;
 
   void read_data(PlannedJob& job, const PlannedCorpus& corpus);
+  void read_validation(PlannedJob& job, const CellParts& parts);
   void check_length(const PlannedCorpus& corpus, std::int64_t needed, const std::string& reader);
   void check_tokenizer(const PlannedCorpus& corpus, const PlannedCorpus* expected);
   void note_features(const PlannedJob& job, const std::vector<std::string>& features);

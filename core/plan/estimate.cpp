@@ -1,6 +1,7 @@
 #include "core/plan/estimate.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -14,6 +15,7 @@ constexpr double kBfloat16 = 2;
 constexpr double kMomentBytes = 8;        // per parameter: two of AdamW
 constexpr double kCheckpointBytes = 12;   // per parameter: weight, two moments
 constexpr double kCheckpointsOnDisk = 2;  // the old one goes when the new one is whole
+constexpr double kShareToFill = 0.9;      // of a GPU's memory, by a micro-batch that is chosen to fit
 constexpr double kForwardsPerStep = 3;    // the backward pass costs two
 
 // The fp32 weights, and with autocast their bf16 copies, which live until the step ends.
@@ -33,11 +35,16 @@ Estimate sizes_of(const ModelCost& cost) {
   return estimate;
 }
 
-// Sequences in one forward pass on one device.
-double micro_batch(const TrainOptions& train, const LaunchOptions& launch) {
+// Sequences in one forward pass on one device. Where the worker is to find out what fits, as many as the planner finds
+// to fit the GPU; where that is not known, one.
+double micro_batch(const TrainOptions& train, const LaunchOptions& launch, double fixed, double per_sequence) {
   const std::int64_t devices = std::max<std::int64_t>(1, launch.gpus);
-  const std::int64_t share = (train.sequences_per_step + devices - 1) / devices;
-  return static_cast<double>(launch.micro_batch > 0 ? std::min(launch.micro_batch, share) : share);
+  const auto share = static_cast<double>((train.sequences_per_step + devices - 1) / devices);
+  if (launch.micro_batch != kAutoMicroBatch)
+    return launch.micro_batch > 0 ? std::min(static_cast<double>(launch.micro_batch), share) : share;
+  const Gpu* gpu = launch.gpus > 0 ? find_gpu(launch.gpu) : nullptr;
+  if (gpu == nullptr || per_sequence <= 0) return 1;
+  return std::clamp(std::floor((kShareToFill * gpu->memory_bytes - fixed) / per_sequence), 1.0, share);
 }
 
 // By how much the speed of the next run may differ from the mean, as a share.
@@ -60,11 +67,16 @@ ModelCost cost_of(const ModelSpec& model, std::int64_t length, bool bfloat16) {
 
 Estimate estimate_training(const ModelCost& cost, const TrainOptions& train, const LaunchOptions& launch) {
   const auto parameters = static_cast<double>(cost.parameters);
-  const double tokens_at_once = micro_batch(train, launch) * static_cast<double>(train.sequence_length);
+  const bool bfloat16 = train.is_bfloat16();
+  const auto length = static_cast<double>(train.sequence_length);
+  const double fixed =
+      weight_bytes(parameters, bfloat16) + (kFloat32 + kMomentBytes) * parameters + context_bytes(launch);
+  const double tokens_at_once =
+      length * micro_batch(train, launch, fixed, length * (cost.activation_bytes + cost.logit_bytes));
   Estimate estimate = sizes_of(cost);
   estimate.tokens = static_cast<double>(train.steps()) * static_cast<double>(train.tokens_per_step());
   estimate.flops = kForwardsPerStep * cost.forward_flops * estimate.tokens;
-  estimate.memory = {.weights = weight_bytes(parameters, train.is_bfloat16()),
+  estimate.memory = {.weights = weight_bytes(parameters, bfloat16),
                      .gradients = kFloat32 * parameters,
                      .optimizer = kMomentBytes * parameters,
                      .activations = cost.activation_bytes * tokens_at_once,

@@ -39,6 +39,8 @@ struct PlannedJob {
   std::string spec;                // canonical JSON
   std::vector<std::size_t> needs;  // indices of jobs in the plan that must have finished
   std::string data;                // the manifest that it reads, relative to the data root; empty: none
+  std::string validation;          // the manifest that a training is validated on; empty: none
+  std::string validation_digest;
   LaunchOptions launch;
   Estimate estimate;
   /// Groups jobs whose speed can be expected to be equal: digest of kind, model, length, and number of devices.

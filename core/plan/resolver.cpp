@@ -119,8 +119,14 @@ std::optional<ResolvedTrain> Resolver::resolve_train(std::size_t layer, CellInde
 std::optional<ResolvedLaunch> Resolver::resolve_launch(std::size_t layer, CellIndex cell) {
   ResolvedLaunch launch;
   std::vector<const Setting*> sources;
-  if (!launch_.fill(cell, layer, launch.options, sources, diagnostics_)) return std::nullopt;
-  return launch;
+  bool sound = launch_.fill(cell, layer, launch.options, sources, diagnostics_);
+  if (!sound) return std::nullopt;
+  launch.options.check([&](std::string_view field, std::string message, std::string expectation) {
+    sound = false;
+    const Position place = launch_.place_of(sources, field);
+    if (checked_.insert(place).second) diagnostics_.error(place, std::move(message), {std::move(expectation)});
+  });
+  return sound ? std::optional(std::move(launch)) : std::nullopt;
 }
 
 std::optional<ResolvedData> Resolver::resolve_data(std::size_t layer, CellIndex cell) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 namespace mestre {
 namespace {
@@ -15,23 +16,43 @@ constexpr std::array<Gpu, 8> kGpus = {{
     {.name = "A100-40",
      .bfloat16_flops = 312 * kTera,
      .float32_flops = 19.5 * kTera,
-     .memory_bytes = 40960 * kMebibyte},
+     .memory_bytes = 40960 * kMebibyte,
+     .words = {"A100", "40GB"}},
     {.name = "A100-80",
      .bfloat16_flops = 312 * kTera,
      .float32_flops = 19.5 * kTera,
-     .memory_bytes = 81920 * kMebibyte},
-    {.name = "B200", .bfloat16_flops = 2250 * kTera, .float32_flops = 75 * kTera, .memory_bytes = 183359 * kMebibyte},
-    {.name = "H100", .bfloat16_flops = 989 * kTera, .float32_flops = 67 * kTera, .memory_bytes = 81559 * kMebibyte},
+     .memory_bytes = 81920 * kMebibyte,
+     .words = {"A100", "80GB"}},
+    {.name = "B200",
+     .bfloat16_flops = 2250 * kTera,
+     .float32_flops = 75 * kTera,
+     .memory_bytes = 183359 * kMebibyte,
+     .words = {"B200"}},
+    {.name = "H100",
+     .bfloat16_flops = 989 * kTera,
+     .float32_flops = 67 * kTera,
+     .memory_bytes = 81559 * kMebibyte,
+     .words = {"H100", "HBM3"}},
     {.name = "H100-PCIe",
      .bfloat16_flops = 756 * kTera,
      .float32_flops = 51 * kTera,
-     .memory_bytes = 81559 * kMebibyte},
-    {.name = "H200", .bfloat16_flops = 989 * kTera, .float32_flops = 67 * kTera, .memory_bytes = 143771 * kMebibyte},
-    {.name = "L40S", .bfloat16_flops = 362 * kTera, .float32_flops = 91.6 * kTera, .memory_bytes = 46068 * kMebibyte},
+     .memory_bytes = 81559 * kMebibyte,
+     .words = {"H100", "PCIe"}},
+    {.name = "H200",
+     .bfloat16_flops = 989 * kTera,
+     .float32_flops = 67 * kTera,
+     .memory_bytes = 143771 * kMebibyte,
+     .words = {"H200"}},
+    {.name = "L40S",
+     .bfloat16_flops = 362 * kTera,
+     .float32_flops = 91.6 * kTera,
+     .memory_bytes = 46068 * kMebibyte,
+     .words = {"L40S"}},
     {.name = "RTX-4090",
      .bfloat16_flops = 165 * kTera,
      .float32_flops = 82.6 * kTera,
-     .memory_bytes = 24564 * kMebibyte},
+     .memory_bytes = 24564 * kMebibyte,
+     .words = {"RTX", "4090"}},
 }};
 
 // The share of the peak that training reaches, counting what a model must compute. Samba 421M on one H200 has been
@@ -52,6 +73,20 @@ constexpr AssumedSpeed kAnyGpuInFloat32 = {.low = 3e12, .expected = 10e12, .high
 
 const Gpu* find_gpu(std::string_view name) {
   const auto* found = std::find_if(kGpus.begin(), kGpus.end(), [&](const Gpu& gpu) { return gpu.name == name; });
+  return found == kGpus.end() ? nullptr : found;
+}
+
+const Gpu* find_gpu_of_driver(std::string_view name) {
+  std::set<std::string_view> words;
+  for (std::size_t at = 0; at < name.size();) {
+    const std::size_t end = std::min(name.find_first_of(" -", at), name.size());
+    words.insert(name.substr(at, end - at));
+    at = end + 1;
+  }
+  const auto* found = std::find_if(kGpus.begin(), kGpus.end(), [&](const Gpu& gpu) {
+    return std::all_of(gpu.words.begin(), gpu.words.end(),
+                       [&](std::string_view word) { return word.empty() || words.contains(word); });
+  });
   return found == kGpus.end() ? nullptr : found;
 }
 

@@ -1,6 +1,7 @@
 // What GPUs can do at best, and which part of it training gets: for estimates where nothing was measured.
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,14 +10,17 @@ namespace mestre {
 
 /// One kind of GPU, by its maker's data sheet.
 struct Gpu {
-  std::string_view name;      // as `resources.gpu` names it
-  double bfloat16_flops = 0;  // FLOP/s of dense matrix products, fp32 accumulation
-  double float32_flops = 0;   // FLOP/s outside the tensor cores
-  double memory_bytes = 0;    // as the driver reports it
+  std::string_view name;                       // as `resources.gpu` names it
+  double bfloat16_flops = 0;                   // FLOP/s of dense matrix products, fp32 accumulation
+  double float32_flops = 0;                    // FLOP/s outside the tensor cores
+  double memory_bytes = 0;                     // as the driver reports it
+  std::array<std::string_view, 2> words = {};  // of the driver's name for it
 };
 
 /// nullptr where the table does not have it.
 [[nodiscard]] const Gpu* find_gpu(std::string_view name);
+/// By what the driver calls it: "NVIDIA A100-SXM4-80GB".
+[[nodiscard]] const Gpu* find_gpu_of_driver(std::string_view name);
 [[nodiscard]] std::vector<std::string_view> gpu_names();
 
 /// FLOP/s that one job is assumed to reach: what is expected, and what it may as well turn out to be.

@@ -69,6 +69,7 @@ class Reader {
 
   std::optional<std::int64_t> integer(const TomlValue& value) const {
     if (value.is(Kind::kInteger)) return needs_suffix() ? unit_missing(value) : in_range(value, value.integer);
+    if (value.is(Kind::kText) && !field_.field.word.empty() && value.text == field_.field.word) return kWordValue;
     if (!value.is(Kind::kText) || field_.field.unit == Unit::kNone) return wrong_type(value);
     const std::optional<std::int64_t> quantity = parse_integer_quantity(value.text, field_.field.unit);
     if (!quantity) return wrong_type(value);

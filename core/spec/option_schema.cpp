@@ -99,11 +99,13 @@ std::string OptionField::expectation() const {
   std::string text(field.unit == Unit::kNone && is_whole(initial) ? "a whole number" : expectation_of(field.unit));
   if (is_list(initial)) text = "a list in brackets, each element " + text;
   const std::string range = range_of(field);
-  return range.empty() ? text : text + ", " + range;
+  if (!range.empty()) text += ", " + range;
+  return field.word.empty() ? text : fmt::format("{}, or \"{}\"", text, field.word);
 }
 
 std::string OptionField::range() const {
-  return field.choices.empty() ? range_of(field) : fmt::format("{}", fmt::join(field.choices, ", "));
+  if (!field.choices.empty()) return fmt::format("{}", fmt::join(field.choices, ", "));
+  return field.word.empty() ? range_of(field) : fmt::format("{}, or {}", range_of(field), field.word);
 }
 
 std::string OptionField::default_json() const {

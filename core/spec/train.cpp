@@ -138,6 +138,31 @@ void TrainOptions::describe(OptionVisitor& visitor) {
                 learning_rate_factors);
   visitor.visit({.name = "clip_norm", .doc = "largest global norm of the gradient; 0: no clipping", .min = 0},
                 clip_norm);
+  visitor.visit({.name = "on_spike",
+                 .doc = "what is done where the loss or the gradient is not finite, or spikes",
+                 .choices = {"stop", "skip", "roll_back"},
+                 .legacy = R"("stop")"},
+                on_spike);
+  visitor.visit({.name = "spike_factor",
+                 .doc = "a gradient norm beyond so many times the usual one is a spike; 0: no finite one is",
+                 .min = 0,
+                 .max = 1e9,
+                 .legacy = "0"},
+                spike_factor);
+  visitor.visit({.name = "max_spikes",
+                 .doc = "spikes that are skipped or rolled back; one more ends the run",
+                 .unit = Unit::kCount,
+                 .min = 0,
+                 .max = 1e9,
+                 .legacy = "100"},
+                max_spikes);
+  visitor.visit({.name = "roll_back_interval",
+                 .doc = "steps between the checkpoints that a roll back returns to",
+                 .unit = Unit::kCount,
+                 .min = 1,
+                 .max = 1e9,
+                 .legacy = "100"},
+                roll_back_interval);
   visitor.visit({.name = "seed_init", .doc = "seed of the initial weights", .min = 0, .max = 9007199254740992.0},
                 seed_init);
   visitor.visit({.name = "seed_data", .doc = "seed of the order of the data", .min = 0, .max = 9007199254740992.0},
@@ -187,10 +212,11 @@ void LaunchOptions::describe(OptionVisitor& visitor) {
   visitor.visit({.name = "threads", .doc = "CPU threads of a job", .unit = Unit::kCount, .min = 1, .max = 1024},
                 threads);
   visitor.visit({.name = "micro_batch",
-                 .doc = "sequences per forward pass; 0: all of a step's",
+                 .doc = "sequences per forward pass; 0: all of a step's; auto: as many as fit",
                  .unit = Unit::kCount,
                  .min = 0,
-                 .max = 1 << 24},
+                 .max = 1 << 24,
+                 .word = "auto"},
                 micro_batch);
   visitor.visit({.name = "time", .doc = "limit of a job's wall time; 0s: none", .unit = Unit::kSeconds, .min = 0},
                 time);
@@ -199,6 +225,63 @@ void LaunchOptions::describe(OptionVisitor& visitor) {
   visitor.visit(
       {.name = "log_interval", .doc = "steps between points of the curves", .unit = Unit::kCount, .min = 1, .max = 1e9},
       log_interval);
+  visitor.visit({.name = "layer_interval",
+                 .doc = "steps between points of the curves of single layers; 0: none",
+                 .unit = Unit::kCount,
+                 .min = 0,
+                 .max = 1e9,
+                 .legacy = "0"},
+                layer_interval);
+  visitor.visit({.name = "validation_interval",
+                 .doc = "steps between two losses on data.validation; 0: none",
+                 .unit = Unit::kCount,
+                 .min = 0,
+                 .max = 1e9,
+                 .legacy = "0"},
+                validation_interval);
+  visitor.visit({.name = "validation_lengths",
+                 .doc = "context lengths of these losses, ascending; empty: as trained",
+                 .unit = Unit::kTokens,
+                 .min = 1,
+                 .max = 1 << 26,
+                 .legacy = "[]"},
+                validation_lengths);
+  visitor.visit({.name = "validation_blocks",
+                 .doc = "blocks of text that each of these losses is over",
+                 .unit = Unit::kCount,
+                 .min = 1,
+                 .max = 1e9,
+                 .legacy = "16"},
+                validation_blocks);
+  visitor.visit({.name = "keep_last",
+                 .doc = "checkpoints that stay: so many of the newest",
+                 .unit = Unit::kCount,
+                 .min = 1,
+                 .max = 1e6,
+                 .legacy = "2"},
+                keep_last);
+  visitor.visit({.name = "keep_every",
+                 .doc = "besides them, a checkpoint at every multiple of so many steps; 0: none",
+                 .unit = Unit::kCount,
+                 .min = 0,
+                 .max = 1e9,
+                 .legacy = "0"},
+                keep_every);
+  visitor.visit({.name = "keep_best",
+                 .doc = "besides them, the checkpoint with the lowest loss on data.validation, at the longest length",
+                 .legacy = "false"},
+                keep_best);
+}
+
+void LaunchOptions::check(const Problem& problem) const {
+  for (std::size_t i = 1; i < validation_lengths.size(); ++i)
+    if (validation_lengths[i] <= validation_lengths[i - 1])
+      problem("validation_lengths",
+              fmt::format("context length {} follows {}", validation_lengths[i], validation_lengths[i - 1]),
+              "expected ascending lengths, each once");
+  if (keep_best && validation_interval == 0)
+    problem("keep_best", "the best checkpoint of a training that is not validated",
+            "expected resources.validation_interval besides");
 }
 
 }  // namespace mestre

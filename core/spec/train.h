@@ -34,6 +34,10 @@ struct TrainOptions final : Options {
   std::vector<std::string> no_weight_decay;        // roles of parameters (parameter_role.h) that are not decayed
   std::vector<std::string> learning_rate_factors;  // "embedding = 0.1": of the schedule, for parameters of a role
   double clip_norm = 1.0;                          // of the gradient, over all parameters; 0: no clipping
+  std::string on_spike = "stop";          // what is done about a step that must not be taken (core/train/spikes.h)
+  double spike_factor = 0;                // a gradient so many times the usual one is such a step; 0: none is
+  std::int64_t max_spikes = 100;          // more end the run
+  std::int64_t roll_back_interval = 100;  // steps between the checkpoints that a roll back returns to
   std::int64_t seed_init = 3407;
   std::int64_t seed_data = 3407;
 
@@ -75,16 +79,27 @@ struct DataOptions final : Options {
   void describe(OptionVisitor& visitor) override;
 };
 
-/// [resources]: what a job is given, and how its work is cut.
+/// As micro_batch: the worker takes the largest that fits.
+inline constexpr std::int64_t kAutoMicroBatch = kWordValue;
+
+/// [resources]: what a job is given, how its work is cut, and what is looked at and kept on the way.
 struct LaunchOptions final : Options {
   std::int64_t gpus = 0;
-  std::string gpu;                  // which, for estimates (core/spec/hardware.h); empty: any
-  std::int64_t threads = 1;         // CPU threads of a job, when it has no GPU
-  std::int64_t micro_batch = 0;     // sequences per forward pass; 0: all of a step's
-  double time = 0;                  // s; limit of wall time, 0: none
-  double checkpoint_interval = 60;  // s between checkpoints
-  std::int64_t log_interval = 10;   // steps between points of the curves
+  std::string gpu;                               // which, for estimates (core/spec/hardware.h); empty: any
+  std::int64_t threads = 1;                      // CPU threads of a job, when it has no GPU
+  std::int64_t micro_batch = 0;                  // sequences per forward pass; 0: all of a step's; kAutoMicroBatch
+  double time = 0;                               // s; limit of wall time, 0: none
+  double checkpoint_interval = 60;               // s between checkpoints
+  std::int64_t log_interval = 10;                // steps between points of the curves
+  std::int64_t layer_interval = 0;               // steps between points of the curves of single layers; 0: none
+  std::int64_t validation_interval = 0;          // steps between two looks at the validation text; 0: none
+  std::vector<std::int64_t> validation_lengths;  // tokens of context; empty: as trained
+  std::int64_t validation_blocks = 16;           // of text that each look reads
+  std::int64_t keep_last = 2;                    // checkpoints that stay: the newest
+  std::int64_t keep_every = 0;                   // and one in so many steps; 0: none
+  bool keep_best = false;                        // and the one with the lowest validation loss
   void describe(OptionVisitor& visitor) override;
+  void check(const Problem& problem) const;
 };
 
 }  // namespace mestre

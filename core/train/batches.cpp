@@ -41,17 +41,21 @@ Batch Batches::read(std::int64_t first, std::int64_t count) const {
 }
 
 PackedCorpus open_corpus(const Launch& launch, const DataIdentity& expected) {
-  const fs::path manifest = fs::path(launch.data_root) / launch.data;
+  return open_corpus(launch, launch.data, expected.digest);
+}
+
+PackedCorpus open_corpus(const Launch& launch, const std::string& name, const std::string& digest) {
+  const fs::path manifest = fs::path(launch.data_root) / name;
   try {
     PackedCorpus corpus(manifest);
     const std::string& found = corpus.manifest().identity.digest;
-    if (found == expected.digest) return corpus;
+    if (found == digest) return corpus;
     throw JobFailure(
         Cause::kData,
         fmt::format(
             "'{}' holds other data than the job was planned with: expected the digest {}, found {}; prepare the data "
             "again as they were, or plan the sweep anew",
-            manifest.native(), expected.digest, found));
+            manifest.native(), digest, found));
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kNotFound) throw JobFailure(Cause::kData, error.message());
     throw;

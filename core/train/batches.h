@@ -38,8 +38,10 @@ class Batches {
   BlockSampler sampler_;
 };
 
-/// Opens the corpus that launch.json names. Throws Error: not_found; data_corrupt where it is not the one in the job's
-/// spec.
+/// Opens the corpus of a manifest, relative to the launch's data root. Throws JobFailure (data) where it is not there
+/// or has another digest; Error as PackedCorpus.
+[[nodiscard]] PackedCorpus open_corpus(const Launch& launch, const std::string& manifest, const std::string& digest);
+/// The one that the job reads.
 [[nodiscard]] PackedCorpus open_corpus(const Launch& launch, const DataIdentity& expected);
 
 }  // namespace mestre

@@ -32,7 +32,14 @@ std::string to_json(const FileRecord& record) {
   return object.number("bytes", record.bytes).text("digest", record.digest).str();
 }
 
-std::string to_json(const TrainingState& state, const FileRecord& model, const FileRecord& optimizer) {
+std::string to_json(const SpikeMemory& memory) {
+  JsonObject object;
+  object.number("spikes", memory.spikes).number("norms", memory.norms).number("usual_norm", memory.usual_norm);
+  return object.str();
+}
+
+std::string to_json(const TrainingState& state, std::int64_t updates, const FileRecord& model,
+                    const FileRecord& optimizer) {
   JsonObject files;
   files.raw(kModelFile, to_json(model)).raw(kOptimizerFile, to_json(optimizer));
   JsonObject interval;
@@ -41,7 +48,14 @@ std::string to_json(const TrainingState& state, const FileRecord& model, const F
   object.number("format", kFormat)
       .number("step", state.step)
       .number("sequences", state.sequences)
-      .number("loss", state.last_loss);
+      .number("loss", state.last_loss)
+      .number("updates", updates)
+      .number("micro_batch", state.micro_batch)
+      .raw("spikes", to_json(state.spikes));
+  if (state.best) {
+    JsonObject best;
+    object.raw("best", best.number("step", state.best->step).number("loss", state.best->loss).str());
+  }
   return object.raw("interval", interval.str()).raw("files", files.str()).str() + "\n";
 }
 
@@ -61,6 +75,27 @@ Json read_state(const fs::path& folder, const Checkpoint& checkpoint) {
   const std::string text = read_file(file);
   if (xxh3_128(text) != checkpoint.digest) corrupt(file, "does not have the digest that its journal noted");
   return parse_state(file, text);
+}
+
+// With the number of updates.
+std::pair<TrainingState, std::int64_t> training_state(const fs::path& file, const Json& json) {
+  try {
+    TrainingState state;
+    json.at("step").get_to(state.step);
+    json.at("sequences").get_to(state.sequences);
+    json.at("loss").get_to(state.last_loss);
+    json.at("interval").at("loss").get_to(state.interval_loss);
+    json.at("interval").at("steps").get_to(state.interval_steps);
+    json.at("micro_batch").get_to(state.micro_batch);
+    json.at("spikes").at("spikes").get_to(state.spikes.spikes);
+    json.at("spikes").at("norms").get_to(state.spikes.norms);
+    json.at("spikes").at("usual_norm").get_to(state.spikes.usual_norm);
+    if (const auto best = json.find("best"); best != json.end())
+      state.best = {.step = best->at("step").get<std::int64_t>(), .loss = best->at("loss").get<double>()};
+    return {state, json.at("updates").get<std::int64_t>()};
+  } catch (const Json::exception& problem) {
+    corrupt(file, fmt::format("lacks what a checkpoint holds: {}", problem.what()));
+  }
 }
 
 std::string digest_of_file(const fs::path& path) {
@@ -116,7 +151,7 @@ Checkpoint write_checkpoint(const fs::path& job_folder, int attempt, const Langu
   std::vector<NamedTensor> rest = optimizer.moments();
   rest.push_back({.name = kGenerator, .value = at::detail::getDefaultCPUGenerator().get_state()});
   const FileRecord moments = write_safetensors(unfinished / kOptimizerFile, rest);
-  const std::string text = to_json(state, weights, moments);
+  const std::string text = to_json(state, optimizer.updates(), weights, moments);
   write_file_atomically(unfinished / kStateFile, text);
   if (std::rename(unfinished.c_str(), folder.c_str()) != 0) throw system_error(errno, "rename to", folder.native());
   sync_folder(all);
@@ -130,16 +165,11 @@ TrainingState restore_checkpoint(const fs::path& job_folder, const Checkpoint& c
                                  AdamW& optimizer) {
   const fs::path folder = job_folder / checkpoint.file;
   const Json json = read_state(folder, checkpoint);
+  const auto [state, updates] = training_state(folder / kStateFile, json);
   const Safetensors weights = read_checked(folder, json, kModelFile);
   const Safetensors rest = read_checked(folder, json, kOptimizerFile);
-  TrainingState state;
-  json.at("step").get_to(state.step);
-  json.at("sequences").get_to(state.sequences);
-  json.at("loss").get_to(state.last_loss);
-  json.at("interval").at("loss").get_to(state.interval_loss);
-  json.at("interval").at("steps").get_to(state.interval_steps);
   take_weights(weights, model);
-  optimizer.restore(rest, state.step);
+  optimizer.restore(rest, updates);
   at::Generator generator = at::detail::getDefaultCPUGenerator();
   generator.set_state(rest.at(kGenerator));
   return state;

@@ -2,21 +2,29 @@
 //
 //   attempt-N/checkpoints/step-00002000/model.safetensors      parameters by name
 //                                       optimizer.safetensors  moments by parameter, and the state of Torch's generator
-//                                       (`rng.cpu`) state.json             step, sequences read, losses so far, bytes
-//                                       and digest of each file
+//                                       (`rng.cpu`)
+//                                       state.json             TrainingState; bytes and digest of each file
 // A checkpoint is written under another name, synced, renamed, its folder synced; only then does its line go into the
 // journal. Its digest is that of state.json, which fixes all the rest.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "core/base/files.h"
 #include "core/model/language_model.h"
 #include "core/model/safetensors.h"
 #include "core/train/adamw.h"
 #include "core/train/lineage.h"
+#include "core/train/spikes.h"
 
 namespace mestre {
+
+/// A loss on the validation text.
+struct Validated {
+  std::int64_t step = 0;
+  double loss = 0;  // nats per token
+};
 
 /// All of a run that is neither weights nor optimizer.
 struct TrainingState {
@@ -25,6 +33,9 @@ struct TrainingState {
   double interval_loss = 0;    // sum over the steps since the last point of the curves, nats per token
   std::int64_t interval_steps = 0;
   double last_loss = 0;  // of the last point of the curves
+  SpikeMemory spikes;
+  std::optional<Validated> best;  // the best validation so far
+  std::int64_t micro_batch = 0;   // sequences: with another one, sums are other bits
 };
 
 /// Writes a checkpoint of attempt `attempt`, durable when this returns.

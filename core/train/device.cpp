@@ -47,9 +47,10 @@ void load_gpu_library() {
 }  // namespace
 
 at::Device device_of(const Launch& launch) {
-  if (launch.gpus == 0) return {at::kCPU};
-  if (launch.gpus > 1)
-    throw Error(ErrorCode::kBadInput, fmt::format("launch.json asks for {} GPUs, and this build uses one", launch.gpus))
+  if (launch.options.gpus == 0) return {at::kCPU};
+  if (launch.options.gpus > 1)
+    throw Error(ErrorCode::kBadInput,
+                fmt::format("launch.json asks for {} GPUs, and this build uses one", launch.options.gpus))
         .hint("expected resources.gpus = 1; a sweep uses several GPUs by running several jobs");
   load_gpu_library();
   if (at::getNumGPUs() == 0) throw JobFailure(Cause::kNode, "launch.json asks for a GPU, and none is to be seen here");
@@ -71,6 +72,18 @@ Autocast::~Autocast() {
 double peak_device_memory_bytes(at::Device device) {
   if (device.is_cpu()) return 0;
   return static_cast<double>(at::accelerator::getDeviceStats(device.index()).allocated_bytes[kAllKinds].peak);
+}
+
+void restart_peak_device_memory(at::Device device) {
+  if (!device.is_cpu()) at::accelerator::resetPeakStats(device.index());
+}
+
+void release_cached_memory(at::Device device) {
+  if (!device.is_cpu()) at::accelerator::emptyCache();
+}
+
+double device_memory_bytes(at::Device device) {
+  return static_cast<double>(at::accelerator::getMemoryInfo(device.index()).second);
 }
 
 void synchronize(at::Device device) {

@@ -28,6 +28,12 @@ class Autocast {
 
 /// The most memory that tensors took on a GPU, bytes; 0 for the CPU, where the process's own peak says it.
 [[nodiscard]] double peak_device_memory_bytes(at::Device device);
+/// Peaks begin anew; nothing for the CPU.
+void restart_peak_device_memory(at::Device device);
+/// Gives back what the allocator keeps of tensors that are gone; nothing for the CPU.
+void release_cached_memory(at::Device device);
+/// All of a GPU's memory, bytes.
+[[nodiscard]] double device_memory_bytes(at::Device device);
 /// Waits until the device has done all that was asked of it; nothing for the CPU.
 void synchronize(at::Device device);
 /// "NVIDIA H200"; "cpu: AMD EPYC …".

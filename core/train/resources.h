@@ -21,6 +21,8 @@ class Stopwatch {
   double skipped_ = 0;
 };
 
+/// What the system says could be allocated without swapping; 0 where it does not say.
+[[nodiscard]] double available_memory_bytes();
 /// The largest resident size that the process had.
 [[nodiscard]] double peak_memory_bytes();
 

@@ -169,7 +169,7 @@ std::vector<JournalLine> run_here(const WorkerJobs& jobs, const TrainJob& job, s
   {
     JournalWriter journal(attempt_folder(folder, 1) / "journal.jsonl");
     JobContext context = {.folder = folder, .id = folder.filename(), .attempt = 1, .launch = jobs.default_launch()};
-    context.launch.micro_batch = micro_batch;
+    context.launch.options.micro_batch = micro_batch;
     context.journal = &journal;
     context.asked_to_stop = [] { return false; };
     context.log = [](const std::string&) {};

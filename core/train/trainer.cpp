@@ -12,138 +12,165 @@
 #include "core/base/error.h"
 #include "core/journal/folders.h"
 #include "core/train/batches.h"
-#include "core/train/checkpoint.h"
+#include "core/train/checkpoint_keeper.h"
+#include "core/train/curves.h"
 #include "core/train/device.h"
+#include "core/train/micro_batch.h"
 #include "core/train/resources.h"
 #include "core/train/schedule.h"
+#include "core/train/validation.h"
 
 namespace mestre {
 namespace {
 
 constexpr double kProgressInterval = 1;  // s
-constexpr std::size_t kKeptCheckpoints = 2;
-constexpr double kDeadlineMargin = 2;  // s, besides a step and twice the longest checkpoint so far
+constexpr double kDeadlineMargin = 2;    // s, besides a step, a validation and twice the longest checkpoint so far
+
+// Whether something that is done every `interval` steps (0: never) is due at the step.
+bool is_due(std::int64_t step, std::int64_t interval) {
+  return interval > 0 && step % interval == 0;
+}
 
 class Training {
  public:
   Training(const TrainJob& job, const JobContext& context)
       : job_(job),
         options_(job.train),
+        launch_(context.launch.options),
         context_(context),
         corpus_(open_corpus(context.launch, job.data)),
         batches_(corpus_, options_),
         model_(job.model),
-        device_(device_of(context.launch)),
-        micro_batch_(context.launch.micro_batch > 0 ? std::min(context.launch.micro_batch, options_.sequences_per_step)
-                                                    : options_.sequences_per_step) {
+        device_(device_of(context.launch)) {
     at::manual_seed(static_cast<std::uint64_t>(options_.seed_init));
     model_.initialize(options_.seed_init);
     model_.to(device_);
     optimizer_.emplace(model_, options_);
+    keeper_.emplace(context, keep_policy(launch_, options_), model_, *optimizer_, state_);
+    curves_.emplace(model_, options_, device_);
+    if (launch_.validation_interval > 0) validation_.emplace(context.launch, job);
   }
 
   void run() {
     start();
     while (state_.step < options_.steps()) {
       stop_where_asked();
+      if (keeper_->is_due()) save();
       step();
-      if (state_.step % std::max<std::int64_t>(context_.launch.log_interval, 1) == 0 || state_.step == options_.steps())
-        log_point();
+      const bool is_last = state_.step == options_.steps();
+      if (is_last || is_due(state_.step, std::max<std::int64_t>(launch_.log_interval, 1)))
+        context_.journal->metrics(state_.step, curves_->point(state_, gradient_norm_));
+      if (validation_ && (is_last || validation_->is_due(state_.step))) validate();
       if (since_progress_.seconds() >= kProgressInterval) report_progress();
-      if (context_.launch.checkpoint_interval > 0 && since_checkpoint_.seconds() >= context_.launch.checkpoint_interval)
-        save();
     }
-    if (saved_step_ != state_.step) save();
+    if (!keeper_->is_saved()) save();
     finish();
   }
 
  private:
-  /// Restores the newest checkpoint that is whole; one that is not costs a warning and the way from the one before.
   void start() {
     std::vector<std::string> problems;
-    for (const Checkpoint& checkpoint : usable_checkpoints(context_.folder, context_.attempt)) {
-      try {
-        state_ = restore_checkpoint(context_.folder, checkpoint, model_, *optimizer_);
-        saved_.push_back(checkpoint);
-        break;
-      } catch (const Error& error) {
-        // Older checkpoints are removed in time: that one is gone is no news.
-        if (error.code() == ErrorCode::kNotFound) continue;
-        if (error.code() != ErrorCode::kCheckpointCorrupt) throw;
-        problems.push_back(error.message());
-      }
-    }
-    const bool afresh = saved_.empty();
-    if (afresh && !job_.from.empty()) {
+    const std::optional<Checkpoint> checkpoint = keeper_->restore_newest(problems);
+    if (!checkpoint && !job_.from.empty()) {
       const Checkpoint from = restore_last_weights(sibling_job(context_.folder, job_.from), model_);
       context_.log(fmt::format("a stage that goes on from step {} of job {}", from.step, job_.from));
     }
-    const Restored restored =
-        afresh ? Restored{} : Restored{.file = saved_.back().file, .digest = saved_.back().digest, .step = state_.step};
-    saved_step_ = afresh ? -1 : state_.step;
-    context_.journal->started(context_.id, context_.attempt, afresh ? nullptr : &restored, options_.steps());
+    choose_micro_batch();
+    Restored restored;
+    if (checkpoint) restored = {.file = checkpoint->file, .digest = checkpoint->digest, .step = state_.step};
+    context_.journal->started(context_.id, context_.attempt, checkpoint ? &restored : nullptr, options_.steps());
     for (const std::string& problem : problems) context_.journal->warning("checkpoint_corrupt", problem);
-    context_.log(fmt::format("{} parameters, {} steps of {} sequences x {} tokens, from step {}",
+    context_.log(fmt::format("{} parameters, {} steps of {} sequences x {} tokens in passes of {}, from step {}",
                              model_.parameter_count(), options_.steps(), options_.sequences_per_step,
-                             options_.sequence_length, state_.step));
+                             options_.sequence_length, state_.micro_batch, state_.step));
     first_step_ = state_.step;
-    interval_start_step_ = state_.step;
-    interval_.restart();
+    curves_->begin(state_.step);
     whole_.restart();
     report_progress();
   }
 
-  /// One update: micro-batches forward and backward, clipping, AdamW.
-  void step() {
-    const Stopwatch watch;
-    optimizer_->zero_gradients();
-    const double loss = accumulate_gradients();
-    gradient_norm_ = optimizer_->gradient_norm();
-    if (!std::isfinite(loss) || !std::isfinite(gradient_norm_)) {
-      throw JobFailure(
-          Cause::kDiverged,
-          fmt::format("loss {} and gradient norm {} at step {}, expected finite ones; try a lower learning rate", loss,
-                      gradient_norm_, state_.step + 1));
+  /// A run keeps the one that it began with where it is chosen here: another one gives sums with other bits.
+  void choose_micro_batch() {
+    const std::int64_t all = options_.sequences_per_step;
+    if (launch_.micro_batch != kAutoMicroBatch) {
+      state_.micro_batch = launch_.micro_batch > 0 ? std::min(launch_.micro_batch, all) : all;
+    } else if (state_.micro_batch == 0) {
+      state_.micro_batch = largest_micro_batch(all, device_, [this](std::int64_t sequences) {
+        const auto type = at::TensorOptions().dtype(at::kLong).device(device_);
+        const at::Tensor tokens = at::zeros({sequences, options_.sequence_length}, type);
+        backward({.tokens = tokens, .targets = tokens}, 1, nullptr);
+        optimizer_->zero_gradients();
+      });
     }
-    ++state_.step;
-    state_.sequences += options_.sequences_per_step;
-    optimizer_->update(learning_rate(options_, state_.step), gradient_norm_);
-    state_.interval_loss += loss;
-    ++state_.interval_steps;
-    step_seconds_ = watch.seconds();
   }
 
-  /// Forward and backward of all micro-batches; the mean loss.
-  double accumulate_gradients() {
+  /// Forward and backward pass of a micro-batch that counts as this share of its step; its mean loss.
+  at::Tensor backward(const Batch& batch, double share, std::vector<at::Tensor>* residuals) {
+    at::Tensor mean;
+    {
+      const Autocast autocast(device_, options_.is_bfloat16());
+      mean = mean_loss(model_.forward(batch.tokens, {.residuals = residuals}), batch.targets);
+    }
+    (share == 1 ? mean : mean * share).backward();
+    return mean.detach();
+  }
+
+  /// Of all micro-batches; the mean loss. `residuals`: of the first, where they are wanted.
+  double accumulate_gradients(std::vector<at::Tensor>* residuals) {
     std::vector<std::pair<at::Tensor, double>> means;  // read at the end, so that a GPU need not be waited for
-    for (std::int64_t done = 0; done < options_.sequences_per_step; done += micro_batch_) {
-      const std::int64_t count = std::min(micro_batch_, options_.sequences_per_step - done);
+    for (std::int64_t done = 0; done < options_.sequences_per_step; done += state_.micro_batch) {
+      const std::int64_t count = std::min(state_.micro_batch, options_.sequences_per_step - done);
       const Batch batch = on_device(batches_.read(state_.sequences + done, count), device_);
       const double share = static_cast<double>(count) / static_cast<double>(options_.sequences_per_step);
-      at::Tensor mean;
-      {
-        const Autocast autocast(device_, options_.is_bfloat16());
-        mean = mean_loss(model_.forward(batch.tokens), batch.targets);
-      }
-      means.emplace_back(mean.detach(), share);
-      (share == 1 ? mean : mean * share).backward();
+      means.emplace_back(backward(batch, share, done == 0 ? residuals : nullptr), share);
     }
     double loss = 0;
     for (const auto& [mean, share] : means) loss += mean.item<double>() * share;
     return loss;
   }
 
-  void log_point() {
-    state_.last_loss = state_.interval_loss / static_cast<double>(state_.interval_steps);
-    const Metric values[] = {{"loss", state_.last_loss},
-                             {"learning_rate", learning_rate(options_, state_.step)},
-                             {"gradient_norm", gradient_norm_},
-                             {"tokens_per_second", tokens(state_.step - interval_start_step_) / interval_.seconds()}};
-    context_.journal->metrics(state_.step, values);
-    state_.interval_loss = 0;
-    state_.interval_steps = 0;
-    interval_start_step_ = state_.step;
-    interval_.restart();
+  /// One step: micro-batches forward and backward, clipping, AdamW; or what was declared for a spike.
+  void step() {
+    const Stopwatch watch;
+    const bool shows_layers = is_due(state_.step + 1, launch_.layer_interval);
+    std::vector<at::Tensor> residuals;
+    optimizer_->zero_gradients();
+    const double loss = accumulate_gradients(shows_layers ? &residuals : nullptr);
+    gradient_norm_ = optimizer_->gradient_norm();
+    ++state_.step;
+    state_.sequences += options_.sequences_per_step;
+    if (shows_layers) context_.journal->metrics(state_.step, curves_->layers(residuals));
+    const Judgement judgement = judge_step(options_, state_.step, loss, gradient_norm_, state_.spikes);
+    if (judgement.verdict == Verdict::kUpdate) {
+      optimizer_->update(learning_rate(options_, state_.step), gradient_norm_);
+      state_.interval_loss += loss;
+      ++state_.interval_steps;
+    } else {
+      pass_over(judgement);
+    }
+    step_seconds_ = watch.seconds();
+  }
+
+  void pass_over(const Judgement& judgement) {
+    if (judgement.verdict == Verdict::kStop) throw JobFailure(Cause::kDiverged, judgement.reason);
+    const std::string what = judgement.verdict == Verdict::kSkip
+                                 ? "no update"
+                                 : fmt::format("back to the weights of step {}", keeper_->roll_back());
+    context_.journal->warning("spike", fmt::format("{}: {}", judgement.reason, what));
+    context_.log(fmt::format("{}: {}", judgement.reason, what));
+  }
+
+  void validate() {
+    const Stopwatch watch;
+    const std::vector<Metric> losses = validation_->measure(model_, device_, options_.is_bfloat16());
+    context_.journal->metrics(state_.step, losses);
+    const double longest = losses.back().second;
+    const bool is_best = std::isfinite(longest) && (!state_.best || longest < state_.best->loss);
+    if (is_best) state_.best = {.step = state_.step, .loss = longest};
+    validation_seconds_ = watch.seconds();
+    curves_->skip(validation_seconds_);
+    whole_.skip(validation_seconds_);
+    if (is_best && launch_.keep_best) save();
   }
 
   void report_progress() {
@@ -153,26 +180,16 @@ class Training {
   }
 
   void save() {
-    context_.require_ownership();
-    const Stopwatch watch;
-    saved_.push_back(write_checkpoint(context_.folder, context_.attempt, model_, *optimizer_, state_));
-    context_.require_ownership();
-    context_.journal->checkpoint(state_.step, saved_.back().file, saved_.back().digest);
-    saved_step_ = state_.step;
-    if (saved_.size() > kKeptCheckpoints) saved_.erase(saved_.begin());
-    // The one before is the way back should the newest prove unreadable; with only one, older attempts' stay.
-    if (saved_.size() == kKeptCheckpoints) remove_other_checkpoints(context_.folder, context_.attempt, saved_);
-    longest_save_ = std::max(longest_save_, watch.seconds());
-    interval_.skip(watch.seconds());
-    whole_.skip(watch.seconds());
-    since_checkpoint_.restart();
+    const double seconds = keeper_->save();
+    curves_->skip(seconds);
+    whole_.skip(seconds);
   }
 
   void stop_where_asked() {
     try {
-      context_.require_time(step_seconds_ + 2 * longest_save_ + kDeadlineMargin);
+      context_.require_time(step_seconds_ + validation_seconds_ + 2 * keeper_->longest_save() + kDeadlineMargin);
     } catch (const JobFailure&) {
-      if (saved_step_ != state_.step) save();
+      if (!keeper_->is_saved()) save();
       throw;
     }
   }
@@ -186,6 +203,8 @@ class Training {
                                    {"seconds", whole_.seconds()},
                                    {"peak_memory_bytes", peak_memory_bytes()}};
     if (!device_.is_cpu()) summary.emplace_back("peak_device_memory_bytes", peak_device_memory_bytes(device_));
+    if (state_.best) summary.emplace_back("best_validation_loss", state_.best->loss);
+    if (state_.spikes.spikes > 0) summary.emplace_back("spikes", static_cast<double>(state_.spikes.spikes));
     const std::optional<double> tokens_per_second = speed();
     if (tokens_per_second) summary.emplace_back("tokens_per_second", *tokens_per_second);
     context_.journal->finished(summary);
@@ -196,7 +215,7 @@ class Training {
   [[nodiscard]] double tokens(std::int64_t steps) const {
     return static_cast<double>(steps * options_.tokens_per_step());
   }
-  /// Tokens a second since this attempt began, checkpoints not counted; nothing before its first step.
+  /// Tokens a second since this attempt began, checkpoints and validations not counted; nothing before its first step.
   [[nodiscard]] std::optional<double> speed() const {
     const double seconds = whole_.seconds();
     if (state_.step == first_step_ || seconds <= 0) return std::nullopt;
@@ -205,21 +224,22 @@ class Training {
 
   const TrainJob& job_;
   const TrainOptions& options_;
+  const LaunchOptions& launch_;
   const JobContext& context_;
   PackedCorpus corpus_;
   Batches batches_;
   LanguageModel model_;
-  std::optional<AdamW> optimizer_;
   at::Device device_;
-  std::int64_t micro_batch_;  // sequences
+  std::optional<AdamW> optimizer_;
+  std::optional<CheckpointKeeper> keeper_;
+  std::optional<Curves> curves_;
+  std::optional<Validation> validation_;
 
   TrainingState state_;
-  std::vector<Checkpoint> saved_;  // the newest, oldest first
-  std::int64_t saved_step_ = -1;
-  std::int64_t first_step_ = 0, interval_start_step_ = 0;
+  std::int64_t first_step_ = 0;
   double gradient_norm_ = 0;
-  double step_seconds_ = 0, longest_save_ = 0;
-  Stopwatch interval_, whole_, since_progress_, since_checkpoint_;
+  double step_seconds_ = 0, validation_seconds_ = 0;
+  Stopwatch whole_, since_progress_;
 };
 
 }  // namespace

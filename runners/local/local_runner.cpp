@@ -40,7 +40,7 @@ int LocalRunner::free_slots() const {
 
 void LocalRunner::start(std::string_view token, const Task& task) {
   const Launch launch = read_launch(task.folder);
-  const std::string threads = std::to_string(launch.threads);
+  const std::string threads = std::to_string(launch.options.threads);
   std::vector<std::string> arguments(worker_.begin() + 1, worker_.end());
   arguments.insert(arguments.end(), {"run", task.folder.native(), "--token", std::string(token)});
   ProcessRequest request{.program = worker_.front(),

@@ -78,9 +78,9 @@ void write_attempt_record(const Attempt& attempt, const Launch& launch) {
                                 .token = launch.token,
                                 .process = this_process(),
                                 .started_at = now_seconds(),
-                                .devices = {name_of_device(launch.gpus > 0 ? at::kCUDA : at::kCPU)},
-                                .threads = launch.threads,
-                                .micro_batch = launch.micro_batch,
+                                .devices = {name_of_device(launch.options.gpus > 0 ? at::kCUDA : at::kCPU)},
+                                .threads = launch.options.threads,
+                                .micro_batch = launch.options.micro_batch,
                                 .versions = {{"mestre", std::string(build.version)},
                                              {"torch", TORCH_VERSION},
                                              {"compiler", std::string(build.compiler)}},
@@ -106,7 +106,7 @@ void prepare_torch(const Launch& launch) {
   ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
   at::Context& context = at::globalContext();
   context.setFlushDenormal(true);  // before the threads start: they inherit it
-  at::set_num_threads(static_cast<int>(launch.threads));
+  at::set_num_threads(static_cast<int>(launch.options.threads));
   context.setDeterministicAlgorithms(true, false);
   context.setDeterministicFillUninitializedMemory(
       false);  // it would write every tensor twice; nothing reads what it did not write

@@ -56,7 +56,7 @@ class Worker : public testing::Test {
   fs::path add_with_checkpoints(const Job& job, double interval) const {
     fs::path folder = jobs_.add(job);
     Launch launch = jobs_.default_launch();
-    launch.checkpoint_interval = interval;
+    launch.options.checkpoint_interval = interval;
     jobs_.launch(folder, launch);
     return folder;
   }
@@ -137,8 +137,8 @@ TEST_F(Worker, ResumedLossesAreThoseOfAnUninterruptedRunToTheLastBit) {
   const TrainJob job = long_training(kManySteps);
   const fs::path killed = jobs_.add(job);
   Launch launch = jobs_.default_launch();
-  launch.checkpoint_interval = 0.05;
-  launch.log_interval = 3;
+  launch.options.checkpoint_interval = 0.05;
+  launch.options.log_interval = 3;
   jobs_.launch(killed, launch);
   for (int attempt = 1; attempt <= 3; ++attempt) {
     HeldWorker worker(start_worker(killed));
@@ -151,7 +151,7 @@ TEST_F(Worker, ResumedLossesAreThoseOfAnUninterruptedRunToTheLastBit) {
 
   const WorkerJobs elsewhere;
   const fs::path whole = elsewhere.add(job);
-  launch.checkpoint_interval = 0;
+  launch.options.checkpoint_interval = 0;
   launch.data_root = elsewhere.default_launch().data_root;
   elsewhere.launch(whole, launch);
   ASSERT_EQ(run_worker(whole), 0);
@@ -329,7 +329,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Mistake{"gpus", "bad_input", "2 GPUs",
                             [](const WorkerJobs& jobs, const fs::path& job) {
                               Launch launch = jobs.default_launch();
-                              launch.gpus = 2;
+                              launch.options.gpus = 2;
                               jobs.launch(job, launch);
                             }}),
     [](const auto& mistake) { return std::string(mistake.param.name); });

@@ -4,18 +4,16 @@
 #include <cmath>
 #include <vector>
 
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include "core/base/error.h"
-#include "core/train/batches.h"
 #include "core/train/resources.h"
+#include "core/train/scoring.h"
 
 namespace mestre {
 namespace {
 
-constexpr std::int64_t kTokensPerPass = 4096;  // of a forward pass, unless one block is longer
-constexpr double kReportInterval = 1;          // s
+constexpr double kReportInterval = 1;  // s
 
 std::int64_t count_blocks(const PerplexityOptions& options, std::int64_t tokens) {
   if (options.lengths.empty()) throw Error(ErrorCode::kBadInput, "perplexity at no length: expected at least one");
@@ -43,7 +41,7 @@ void run_perplexity(const TaskOptions& task, Evaluation& evaluation) {
   const auto& options = dynamic_cast<const PerplexityOptions&>(task);
   const JobContext& context = evaluation.context;
   const std::int64_t length = options.longest(), blocks = count_blocks(options, evaluation.corpus.tokens());
-  const std::int64_t pass = std::max<std::int64_t>(1, kTokensPerPass / length);
+  const std::int64_t pass = blocks_per_pass(length);
   std::vector<double> sums(options.lengths.size());
   const Stopwatch whole;
   Stopwatch since_report;
@@ -51,13 +49,11 @@ void run_perplexity(const TaskOptions& task, Evaluation& evaluation) {
   for (std::int64_t block = 0; block < blocks; block += pass) {
     context.require_time(pass_seconds);
     const Stopwatch watch;
-    std::vector<std::int64_t> begins;
-    for (std::int64_t each = block; each < std::min(block + pass, blocks); ++each)
-      begins.push_back(each * (length + 1));
-    const Batch batch = on_device(read_blocks(evaluation.corpus, begins, length), evaluation.device);
-    const at::Tensor nats = losses(evaluation.model.forward(batch.tokens), batch.targets).to(at::kDouble);
-    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += nats.narrow(1, 0, options.lengths[i]).sum().item<double>();
-    evaluation.tokens += nats.numel();
+    const std::int64_t count = std::min(pass, blocks - block);
+    const std::vector<double> more =
+        summed_losses(evaluation.model, evaluation.corpus, evaluation.device, options.lengths, block, count);
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += more[i];
+    evaluation.tokens += count * length;
     pass_seconds = watch.seconds();
     if (since_report.seconds() < kReportInterval) continue;
     context.require_ownership();
