@@ -54,7 +54,8 @@ std::vector<std::size_t> CellJobs::add(CellIndex cell, const CellParts& parts, c
   std::vector<std::size_t> jobs;
   jobs.reserve(1 + sweep_.stages.size() + sweep_.requests.size());
   trainings_.assign(1 + sweep_.stages.size(), kNone);
-  if (parts.trains) jobs.push_back(trainings_[0] = add_training(parts, kTrainName, kNone));
+  training_parts_.assign(trainings_.size(), parts);
+  if (parts.trains) jobs.push_back(trainings_[0] = add_training(parts, kTrainName, {}));
   for (std::size_t s = 0; s < sweep_.stages.size(); ++s) add_stage(s, cell, parts, jobs);
   for (std::size_t r = 0; r < sweep_.requests.size(); ++r) add_request(r, cell, parts, jobs);
   if (jobs.empty() && !diagnostics_.has_errors()) {
@@ -127,7 +128,7 @@ PlannedJob& CellJobs::describe(std::size_t job, const char* kind, const std::str
   return planned;
 }
 
-std::size_t CellJobs::add_training(const CellParts& parts, const std::string& name, std::size_t from) {
+std::size_t CellJobs::add_training(const CellParts& parts, const std::string& name, const From& from) {
   const ResolvedTrain& train = resolver_.train(parts.train);
   const ResolvedModel& model = resolver_.model(parts.model);
   const PlannedCorpus& text = resolver_.data(parts.data).training_text();
@@ -136,21 +137,22 @@ std::size_t CellJobs::add_training(const CellParts& parts, const std::string& na
                                         .train = train.json,
                                         .data = text.json,
                                         .versions = model.versions,
-                                        .from = from == kNone ? std::string_view() : plan_.jobs[from].id,
+                                        .from = from.job == kNone ? std::string_view() : plan_.jobs[from.job].id,
+                                        .continues = from.continues,
                                         .worker = worker_}));
   if (!is_new) return index;
   check_length(text, train.options.sequence_length + 1, "a training block");
   PlannedJob& job = describe(index, "train", name, parts);
   read_data(job, text);
   if (job.launch.validation_interval > 0) read_validation(job, parts);
-  if (from != kNone) {
-    job.needs = {from};
-    job.provisional = job.provisional || plan_.jobs[from].provisional;
-    note_features(job, {kStagesFeature});
+  if (from.job != kNone) {
+    job.needs = {from.job};
+    job.provisional = job.provisional || plan_.jobs[from.job].provisional;
+    note_features(job, {from.continues ? kContinuesFeature : kStagesFeature});
   }
   const bool bfloat16 = train.options.is_bfloat16();
-  job.estimate =
-      estimate_training(cost_at(parts.model, train.options.sequence_length, bfloat16), train.options, job.launch);
+  job.estimate = estimate_training(cost_at(parts.model, train.options.sequence_length, bfloat16), train.options,
+                                   job.launch, from.tokens);
   job.speed_key = speed_key(job.kind, parts, train.options.sequence_length, bfloat16);
   price(job.estimate, job.speed_key, job.launch, bfloat16, context_);
   note_model(job, parts);
@@ -166,7 +168,34 @@ void CellJobs::add_stage(std::size_t stage, CellIndex cell, const CellParts& own
   const CellParts parts = resolver_.resolve_layer(layer_of_stage(stage), cell, own);
   if (!parts.sound()) return;
   if (parts.data != own.data) check_tokenizer(*resolver_.data(parts.data).train, &*resolver_.data(own.data).train);
-  add_once(jobs, trainings_[1 + stage] = add_training(parts, asked.name, from));
+  const From start = from_of(asked, from, parts, training_parts_[stage_from_[stage]]);
+  training_parts_[1 + stage] = parts;
+  add_once(jobs, trainings_[1 + stage] = add_training(parts, asked.name, start));
+}
+
+// A stage that continues reads on where the one before it stopped: that place must mean the same to both.
+CellJobs::From CellJobs::from_of(const Stage& stage, std::size_t job, const CellParts& parts, const CellParts& before) {
+  if (!stage.continues) return {.job = job};
+  const TrainOptions &now = train_options(parts), &then = train_options(before);
+  const auto refuse = [&](std::string message, std::string expectation) {
+    if (checked_stages_.insert({stage.name, message}).second)
+      diagnostics_.error(stage.place, std::move(message), {std::move(expectation)});
+  };
+  const std::string who = fmt::format("stage '{}' continues '{}'", escaped(stage.name), escaped(stage.from));
+  if (now.sequence_length != then.sequence_length || now.sequences_per_step != then.sequences_per_step)
+    refuse(fmt::format("{} in steps of another size", who),
+           fmt::format("expected {} sequences of {} tokens", then.sequences_per_step, then.sequence_length));
+  if (now.seed_data != then.seed_data ||
+      resolver_.data(parts.data).training_text().json != resolver_.data(before.data).training_text().json)
+    refuse(fmt::format("{} on another text or in another order", who),
+           "expected the same data.train and train.seed_data, or a stage without continues");
+  if (now.steps() <= then.steps())
+    refuse(fmt::format("{}, which has trained {} tokens already", who, with_thousands(then.tokens)),
+           "expected more train.tokens: they count from the beginning");
+  if (now.on_spike == "roll_back" && then.steps() % now.roll_back_interval != 0)
+    refuse(fmt::format("{} and has no checkpoint to roll back to", who),
+           fmt::format("expected a train.roll_back_interval that divides its {} steps", then.steps()));
+  return {.job = job, .continues = true, .tokens = then.steps() * then.tokens_per_step()};
 }
 
 void CellJobs::read_data(PlannedJob& job, const PlannedCorpus& corpus) {

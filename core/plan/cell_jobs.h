@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -52,7 +53,14 @@ class CellJobs {
   static void add_once(std::vector<std::size_t>& jobs, std::size_t job);
   std::pair<std::size_t, bool> find_or_add(std::string spec);
   PlannedJob& describe(std::size_t job, const char* kind, const std::string& name, const CellParts& parts);
-  std::size_t add_training(const CellParts& parts, const std::string& name, std::size_t from);
+  // What a stage goes on from; nothing for the training itself.
+  struct From {
+    std::size_t job = kNone;
+    bool continues = false;
+    std::int64_t tokens = 0;  // that a stage which continues finds trained
+  };
+  std::size_t add_training(const CellParts& parts, const std::string& name, const From& from);
+  [[nodiscard]] From from_of(const Stage& stage, std::size_t job, const CellParts& parts, const CellParts& before);
   void add_stage(std::size_t stage, CellIndex cell, const CellParts& own, std::vector<std::size_t>& jobs);
   void add_request(std::size_t request, CellIndex cell, const CellParts& own, std::vector<std::size_t>& jobs);
   std::size_t add_on_checkpoint(std::size_t request, const CellParts& parts, const RequestText& text,
@@ -90,7 +98,8 @@ class CellJobs {
   // Of the cell whose jobs are being added.
   std::int64_t priority_ = 0;
   const std::string* name_ = nullptr;
-  std::vector<std::size_t> trainings_;  // its training and its stages; kNone where it has none
+  std::vector<std::size_t> trainings_;     // its training and its stages; kNone where it has none
+  std::vector<CellParts> training_parts_;  // of these
 
   IdTable by_id_;  // index of the job
   std::map<std::pair<std::size_t, std::int32_t>, RequestText> texts_;
@@ -100,6 +109,7 @@ class CellJobs {
   std::map<std::tuple<std::int32_t, std::int64_t, bool>, ModelCost> costs_;
   std::map<std::tuple<std::string, std::int32_t, std::int64_t, bool, std::int32_t>, std::string> speed_keys_;
   std::vector<bool> noted_models_, noted_trains_;
+  std::set<std::pair<std::string, std::string>> checked_stages_;  // by name: what was said of them
 };
 
 }  // namespace mestre

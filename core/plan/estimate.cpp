@@ -65,7 +65,8 @@ ModelCost cost_of(const ModelSpec& model, std::int64_t length, bool bfloat16) {
           .logit_bytes = model.logit_bytes(element)};
 }
 
-Estimate estimate_training(const ModelCost& cost, const TrainOptions& train, const LaunchOptions& launch) {
+Estimate estimate_training(const ModelCost& cost, const TrainOptions& train, const LaunchOptions& launch,
+                           std::int64_t trained) {
   const auto parameters = static_cast<double>(cost.parameters);
   const bool bfloat16 = train.is_bfloat16();
   const auto length = static_cast<double>(train.sequence_length);
@@ -74,7 +75,8 @@ Estimate estimate_training(const ModelCost& cost, const TrainOptions& train, con
   const double tokens_at_once =
       length * micro_batch(train, launch, fixed, length * (cost.activation_bytes + cost.logit_bytes));
   Estimate estimate = sizes_of(cost);
-  estimate.tokens = static_cast<double>(train.steps()) * static_cast<double>(train.tokens_per_step());
+  estimate.tokens =
+      static_cast<double>(train.steps()) * static_cast<double>(train.tokens_per_step()) - static_cast<double>(trained);
   estimate.flops = kForwardsPerStep * cost.forward_flops * estimate.tokens;
   estimate.memory = {.weights = weight_bytes(parameters, bfloat16),
                      .gradients = kFloat32 * parameters,

@@ -28,8 +28,9 @@ struct ModelCost {
 /// AdamW with fp32 weights, gradients and two moments: 16 bytes a parameter, and 2 more for the bf16 copies that
 /// autocast keeps. A checkpoint has 12 bytes a parameter; two lie on the disk while one replaces the other. With
 /// several GPUs each holds a whole copy of all this and a share of the step's sequences. Training counts three forward
-/// passes. Time is left to price().
-[[nodiscard]] Estimate estimate_training(const ModelCost& cost, const TrainOptions& train, const LaunchOptions& launch);
+/// passes. `trained`: tokens of the budget that another job has trained. Time is left to price().
+[[nodiscard]] Estimate estimate_training(const ModelCost& cost, const TrainOptions& train, const LaunchOptions& launch,
+                                         std::int64_t trained = 0);
 
 /// Reads `tokens` at lengths up to `longest`, at which `cost` was taken.
 [[nodiscard]] Estimate estimate_evaluation(const ModelCost& cost, double tokens, std::int64_t longest,

@@ -64,7 +64,10 @@ std::string canonical_train_spec(const TrainSpecParts& parts) {
   std::string spec;
   spec.reserve(parts.model.size() + parts.train.size() + parts.data.size() + parts.versions.size() + 160);
   spec.append(R"({"data":)").append(parts.data).append(fmt::format(R"(,"format":{})", kJobFormat));
-  if (!parts.from.empty()) spec.append(R"(,"from":)").append(reference("job", parts.from));
+  if (parts.continues)
+    spec.append(fmt::format(R"(,"from":{{"continues":true,"job":"{}"}})", parts.from));
+  else if (!parts.from.empty())
+    spec.append(R"(,"from":)").append(reference("job", parts.from));
   spec.append(R"(,"kind":"train","model":)").append(parts.model).append(R"(,"train":)").append(parts.train);
   spec.append(R"(,"versions":)").append(parts.versions);
   if (!parts.worker.empty()) spec.append(R"(,"worker":)").append(parts.worker);
@@ -106,6 +109,7 @@ std::string canonical_spec(const Job& job) {
                                  .data = data,
                                  .versions = canonical_versions(training->model),
                                  .from = training->from,
+                                 .continues = training->continues,
                                  .worker = {}});
   }
   const auto& asked = std::get<EvaluateJob>(job);
@@ -145,7 +149,7 @@ std::vector<std::string> features_of(const Job& job) {
   if (const auto* training = std::get_if<TrainJob>(&job)) {
     add(features_of(training->model));
     add({feature_of_precision(training->train.precision)});
-    if (!training->from.empty()) add({kStagesFeature});
+    if (!training->from.empty()) add({training->continues ? kContinuesFeature : kStagesFeature});
     data = &training->data;
   } else {
     const auto& asked = std::get<EvaluateJob>(job);

@@ -4,7 +4,8 @@
 // job.json holds them and a newline, so that a folder can be checked against its name. What is in the spec defines the
 // result; what only changes speed is in launch.json.
 //   train:    {"data":{…},"format":1,"from":{"job":ID},"kind":"train","model":{…},"train":{…},"versions":{…}}
-//             `from` only in a stage: it begins with the weights of that job's last checkpoint
+//             `from` only in a stage: it begins with the weights of that job's last checkpoint; with {"continues":true,
+//             "job":ID} also with its optimizer, its place in the data and its number of steps
 //   evaluate:
 //   {"checkpoint":{"job":ID},"data":{…},"format":1,"kind":"evaluate","options":{…},"task":"perplexity","versions":{…}}
 //   measure:  the same, with `quantity` in the place of `task`
@@ -44,7 +45,8 @@ struct TrainJob {
   ModelSpec model;
   TrainOptions train;
   DataIdentity data;
-  std::string from;  // id of the training job whose last checkpoint gives the first weights; empty: drawn by seed
+  std::string from;        // id of the training job whose last checkpoint gives the first weights; empty: drawn by seed
+  bool continues = false;  // that checkpoint gives the rest of the state, too; train.tokens counts from its beginning
 };
 
 /// What decides a speed besides the model and the options.
@@ -79,7 +81,8 @@ using Job = std::variant<TrainJob, EvaluateJob>;
 /// The canonical spec from pieces of canonical JSON, which many jobs share. Empty pieces are left out.
 struct TrainSpecParts {
   std::string_view model, train, data, versions;
-  std::string_view from;    // id of a job
+  std::string_view from;  // id of a job
+  bool continues = false;
   std::string_view worker;  // canonical JSON of a foreign worker
 };
 [[nodiscard]] std::string canonical_train_spec(const TrainSpecParts& parts);
@@ -104,6 +107,7 @@ struct EvaluateSpecParts {
 [[nodiscard]] std::vector<std::string> features_of(const TaskOptions& task);
 [[nodiscard]] std::string feature_of_precision(std::string_view precision);
 inline constexpr const char* kStagesFeature = "stages";                     // a training that starts from a checkpoint
+inline constexpr const char* kContinuesFeature = "stages that continue";    // with the optimizer, too
 inline constexpr const char* kMadeTextFeature = "text made by tasks";       // data.task
 inline constexpr const char* kFolderFeature = "checkpoints from a folder";  // model.checkpoint
 

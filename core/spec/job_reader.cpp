@@ -128,7 +128,11 @@ TrainJob read_training(const Json& spec) {
   (void)member(spec, "data", "the spec");
   job.data = read_data(spec);
   read(member(spec, "train", "the spec"), job.train, "train");
-  if (spec.contains("from")) member(spec.at("from"), "job", "from").get_to(job.from);
+  if (spec.contains("from")) {
+    const Json& from = spec.at("from");
+    member(from, "job", "from").get_to(job.from);
+    job.continues = from.value("continues", false);
+  }
   return job;
 }
 

@@ -69,7 +69,14 @@ void read_stage(const TomlValue& table, Sweep& sweep, Diagnostics& diagnostics) 
   if (const TomlEntry* from = table.find("from"))
     if (const auto known = read_checkpoint(*from, sweep, diagnostics)) stage.from = *known;
   if (const TomlEntry* where = table.find("where")) stage.where = read_where(*where, sweep.axes, diagnostics);
-  stage.settings = read_cell_settings(table, {"name", "from", "where"}, "[[stage]]", diagnostics);
+  if (const TomlEntry* continues = table.find("continues")) {
+    if (continues->value.is(Kind::kBool))
+      stage.continues = continues->value.boolean;
+    else
+      diagnostics.error(continues->value.where, fmt::format("continues cannot be {}", shown(continues->value)),
+                        {"expected true or false: whether it goes on with the optimizer and the place in the data"});
+  }
+  stage.settings = read_cell_settings(table, {"name", "from", "where", "continues"}, "[[stage]]", diagnostics);
   settle_spellings(stage.settings, diagnostics);
   for (const Setting& setting : stage.settings)
     if (setting.section() == "model")

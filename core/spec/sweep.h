@@ -76,6 +76,7 @@ struct Stage {
   std::string name;
   Position place;
   std::string from;               // a stage before it, or "train"
+  bool continues = false;         // with its optimizer and its place in the data, too
   std::vector<Setting> settings;  // of data, resources and train, above the cell's own
   Where where;
 };

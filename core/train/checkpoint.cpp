@@ -135,6 +135,18 @@ std::vector<NamedTensor> weights_of(const LanguageModel& model) {
   return weights;
 }
 
+Checkpoint last_checkpoint(const fs::path& training) {
+  if (!is_finished(training)) {
+    throw Error(ErrorCode::kBadInput, fmt::format("the training in '{}' has not finished", training.native()))
+        .hint("run the training first; its last checkpoint is read");
+  }
+  const std::vector<Checkpoint> checkpoints = usable_checkpoints(training, std::numeric_limits<int>::max());
+  if (checkpoints.empty())
+    throw Error(ErrorCode::kCheckpointCorrupt,
+                fmt::format("the training in '{}' left no checkpoint", training.native()));
+  return checkpoints.front();
+}
+
 }  // namespace
 
 Checkpoint write_checkpoint(const fs::path& job_folder, int attempt, const LanguageModel& model, const AdamW& optimizer,
@@ -181,15 +193,13 @@ void restore_weights(const fs::path& job_folder, const Checkpoint& checkpoint, L
 }
 
 Checkpoint restore_last_weights(const fs::path& folder, LanguageModel& model) {
-  if (!is_finished(folder)) {
-    throw Error(ErrorCode::kBadInput, fmt::format("the training in '{}' has not finished", folder.native()))
-        .hint("run the training first; its last checkpoint is read");
-  }
-  const std::vector<Checkpoint> checkpoints = usable_checkpoints(folder, std::numeric_limits<int>::max());
-  if (checkpoints.empty())
-    throw Error(ErrorCode::kCheckpointCorrupt, fmt::format("the training in '{}' left no checkpoint", folder.native()));
-  restore_weights(folder, checkpoints.front(), model);
-  return checkpoints.front();
+  Checkpoint last = last_checkpoint(folder);
+  restore_weights(folder, last, model);
+  return last;
+}
+
+TrainingState restore_last(const fs::path& folder, LanguageModel& model, AdamW& optimizer) {
+  return restore_checkpoint(folder, last_checkpoint(folder), model, optimizer);
 }
 
 Safetensors read_checked_weights(const fs::path& checkpoint_folder) {

@@ -52,6 +52,9 @@ void restore_weights(const fs::path& job_folder, const Checkpoint& checkpoint, L
 /// finished; checkpoint_corrupt.
 Checkpoint restore_last_weights(const fs::path& folder, LanguageModel& model);
 
+/// All of a finished training, to go on from there as if it had not ended; throws as restore_last_weights.
+[[nodiscard]] TrainingState restore_last(const fs::path& folder, LanguageModel& model, AdamW& optimizer);
+
 /// The weights in the folder of a checkpoint, by the names of the parameters; their digest is that in its state.json,
 /// which is taken at its word. Throws Error: not_found, checkpoint_corrupt.
 [[nodiscard]] Safetensors read_checked_weights(const fs::path& checkpoint_folder);

@@ -71,10 +71,7 @@ class Training {
   void start() {
     std::vector<std::string> problems;
     const std::optional<Checkpoint> checkpoint = keeper_->restore_newest(problems);
-    if (!checkpoint && !job_.from.empty()) {
-      const Checkpoint from = restore_last_weights(sibling_job(context_.folder, job_.from), model_);
-      context_.log(fmt::format("a stage that goes on from step {} of job {}", from.step, job_.from));
-    }
+    if (!checkpoint && !job_.from.empty()) begin_from(sibling_job(context_.folder, job_.from));
     choose_micro_batch();
     Restored restored;
     if (checkpoint) restored = {.file = checkpoint->file, .digest = checkpoint->digest, .step = state_.step};
@@ -87,6 +84,20 @@ class Training {
     curves_->begin(state_.step);
     whole_.restart();
     report_progress();
+  }
+
+  /// The first state of a stage.
+  void begin_from(const fs::path& training) {
+    std::int64_t step = 0;
+    if (job_.continues) {
+      const TrainingState before = restore_last(training, model_, *optimizer_);
+      state_ = {.step = before.step, .sequences = before.sequences, .spikes = before.spikes};
+      state_.spikes.spikes = 0;
+      step = before.step;
+    } else {
+      step = restore_last_weights(training, model_).step;
+    }
+    context_.log(fmt::format("a stage that goes on from step {} of job {}", step, job_.from));
   }
 
   /// A run keeps the one that it began with where it is chosen here: another one gives sums with other bits.

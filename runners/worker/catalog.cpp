@@ -17,7 +17,7 @@ namespace mestre {
 
 std::vector<std::string> worker_features() {
   std::vector<std::string> features = {feature_of_precision("float32"), feature_of_precision("bfloat16"),
-                                       kStagesFeature};
+                                       kStagesFeature, kContinuesFeature};
   for (const ModuleType& type : module_types()) features.push_back(fmt::format("mixer {}", type.name));
   for (const TaskRun& run : task_runs())
     for (std::string& feature : features_of(*find_task_type(run.name)->make())) features.push_back(std::move(feature));
