@@ -125,7 +125,7 @@ int fit(std::vector<TextColumn>& columns, int width) {
       if (!column.right && column.width > kNarrowestText && (longest == nullptr || column.width > longest->width))
         longest = &column;
     if (longest == nullptr) break;
-    longest->width = std::max(kNarrowestText, longest->width - std::max(1, total_width(columns, 2) - width));
+    --longest->width;  // one at a time, so that two long ones share the loss
   }
   return 2;
 }

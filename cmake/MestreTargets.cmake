@@ -24,6 +24,14 @@ function(mestre_test name)
                        ENVIRONMENT "MESTRE_BIN=${CMAKE_BINARY_DIR}/bin;MESTRE_SOURCE=${CMAKE_SOURCE_DIR};OMP_NUM_THREADS=1")
 endfunction()
 
+# The same for a program whose sources include Torch.
+function(mestre_torch_test name)
+  mestre_test(${name} ${ARGN})
+  if(TARGET ${name})
+    target_precompile_headers(${name} REUSE_FROM mestre_torch_headers)
+  endif()
+endfunction()
+
 add_custom_target(benches)
 
 # mestre_bench(NAME SOURCES … LIBS …): a benchmark program, built by the target `benches` only; `make bench` runs them all.

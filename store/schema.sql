@@ -95,7 +95,7 @@ CREATE TABLE attempt (
   host              TEXT NOT NULL DEFAULT '',
   devices           TEXT NOT NULL DEFAULT '[]', -- JSON array of names: 'cpu', 'NVIDIA H200' …
   threads           INTEGER,              -- CPU threads
-  micro_batch       INTEGER,              -- sequences per forward pass
+  micro_batch       INTEGER,              -- sequences per forward pass; 0: all of a step's; -1: the worker chose, and the summary says what
   versions          TEXT NOT NULL DEFAULT '{}', -- JSON object, library: version
   git_commit        TEXT NOT NULL DEFAULT '',   -- that the worker was built from, 40 hexadecimal digits
   git_dirty         INTEGER,              -- 1: tracked files differed from it

@@ -134,8 +134,9 @@ Launch read_launch(const fs::path& job_folder) {
   launch.token = member<std::string>(json, "token", file);
   launch.data_root = member<std::string>(json, "data_root", file);
   launch.data = member<std::string>(json, "data", file);
-  launch.validation = member<std::string>(json, "validation", file);
-  launch.validation_digest = member<std::string>(json, "validation_digest", file);
+  if (json.contains("validation")) launch.validation = member<std::string>(json, "validation", file);
+  if (json.contains("validation_digest"))
+    launch.validation_digest = member<std::string>(json, "validation_digest", file);
   launch.deadline = member<double>(json, "deadline", file);
   for (const char* own : {"format", "token", "data_root", "data", "validation", "validation_digest", "deadline"})
     json.erase(own);

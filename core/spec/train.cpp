@@ -26,9 +26,9 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-// "embedding = 0.1"; nothing where it is not of this form.
+// "embedding: 0.1"; nothing where it is not of this form.
 std::optional<RoleFactor> parse_factor(std::string_view text) {
-  const std::size_t sign = text.find('=');
+  const std::size_t sign = text.find(':');
   if (sign == std::string_view::npos) return std::nullopt;
   RoleFactor parsed{.role = trimmed(text.substr(0, sign))};
   const std::string_view number = trimmed(text.substr(sign + 1));
@@ -45,7 +45,7 @@ void check_factors(const std::vector<std::string>& factors, const Problem& probl
     const std::optional<RoleFactor> parsed = parse_factor(text);
     if (!parsed) {
       problem("learning_rate_factors", fmt::format("'{}' is not a role and a factor", escaped(text)),
-              R"(expected a form like "embedding = 0.1", the factor at least 0)");
+              R"(expected a form like "embedding: 0.1", the factor at least 0)");
     } else if (std::find(roles.begin(), roles.end(), parsed->role) == roles.end()) {
       problem("learning_rate_factors", fmt::format("unknown role '{}'", escaped(parsed->role)),
               expected_one_of(parsed->role, {roles.begin(), roles.end()}));
@@ -92,11 +92,11 @@ void TrainOptions::describe(OptionVisitor& visitor) {
       {.name = "final_learning_rate", .doc = "end of the schedule, as a share of the peak", .min = 0, .max = 1},
       final_learning_rate);
   visitor.visit({.name = "schedule",
-                 .doc = "shape of the learning rate after the warm-up; wsd: the peak until the cooldown",
+                 .doc = "shape after the warm-up; wsd: the peak, then a cooldown",
                  .choices = {"cosine", "constant", "wsd"}},
                 schedule);
   visitor.visit({.name = "cooldown",
-                 .doc = "last part of the schedule wsd, which goes down from the peak, as a share of the tokens",
+                 .doc = "last part of the schedule wsd, as a share of the tokens",
                  .min = 0,
                  .max = 1,
                  .legacy = "0.2"},
@@ -108,7 +108,7 @@ void TrainOptions::describe(OptionVisitor& visitor) {
                 cooldown_shape);
   visitor.visit({.name = "warmup", .doc = "linear warm-up, as a share of the tokens", .min = 0, .max = 1}, warmup);
   visitor.visit({.name = "warmup_tokens",
-                 .doc = "length of the warm-up in the place of a share; 0: warmup says",
+                 .doc = "the same as a number; 0: warmup says",
                  .unit = Unit::kTokens,
                  .min = 0,
                  .max = 1e18,
@@ -127,30 +127,27 @@ void TrainOptions::describe(OptionVisitor& visitor) {
                  .min = 0,
                  .max = 10},
                 weight_decay);
-  visitor.visit({.name = "no_weight_decay",
-                 .doc = "roles of parameters that are not decayed",
-                 .choices = parameter_roles(),
-                 .legacy = "[]"},
-                no_weight_decay);
-  visitor.visit({.name = "learning_rate_factors",
-                 .doc = R"(factors on the learning rate of the parameters of a role, as "embedding = 0.1")",
-                 .legacy = "[]"},
-                learning_rate_factors);
+  visitor.visit(
+      {.name = "no_weight_decay", .doc = "roles that are not decayed", .choices = parameter_roles(), .legacy = "[]"},
+      no_weight_decay);
+  visitor.visit(
+      {.name = "learning_rate_factors", .doc = R"(factors on the rate of a role, as "embedding: 0.1")", .legacy = "[]"},
+      learning_rate_factors);
   visitor.visit({.name = "clip_norm", .doc = "largest global norm of the gradient; 0: no clipping", .min = 0},
                 clip_norm);
   visitor.visit({.name = "on_spike",
-                 .doc = "what is done where the loss or the gradient is not finite, or spikes",
+                 .doc = "what is done where loss or gradient spike or are not finite",
                  .choices = {"stop", "skip", "roll_back"},
                  .legacy = R"("stop")"},
                 on_spike);
   visitor.visit({.name = "spike_factor",
-                 .doc = "a gradient norm beyond so many times the usual one is a spike; 0: no finite one is",
+                 .doc = "gradient norm that is a spike, as a multiple of the usual; 0: none is",
                  .min = 0,
                  .max = 1e9,
                  .legacy = "0"},
                 spike_factor);
   visitor.visit({.name = "max_spikes",
-                 .doc = "spikes that are skipped or rolled back; one more ends the run",
+                 .doc = "spikes that are passed over; one more ends the run",
                  .unit = Unit::kCount,
                  .min = 0,
                  .max = 1e9,
@@ -226,7 +223,7 @@ void LaunchOptions::describe(OptionVisitor& visitor) {
       {.name = "log_interval", .doc = "steps between points of the curves", .unit = Unit::kCount, .min = 1, .max = 1e9},
       log_interval);
   visitor.visit({.name = "layer_interval",
-                 .doc = "steps between points of the curves of single layers; 0: none",
+                 .doc = "steps between points of single layers; 0: none",
                  .unit = Unit::kCount,
                  .min = 0,
                  .max = 1e9,
@@ -261,15 +258,13 @@ void LaunchOptions::describe(OptionVisitor& visitor) {
                  .legacy = "2"},
                 keep_last);
   visitor.visit({.name = "keep_every",
-                 .doc = "besides them, a checkpoint at every multiple of so many steps; 0: none",
+                 .doc = "and those at multiples of so many steps; 0: none",
                  .unit = Unit::kCount,
                  .min = 0,
                  .max = 1e9,
                  .legacy = "0"},
                 keep_every);
-  visitor.visit({.name = "keep_best",
-                 .doc = "besides them, the checkpoint with the lowest loss on data.validation, at the longest length",
-                 .legacy = "false"},
+  visitor.visit({.name = "keep_best", .doc = "and the one with the lowest validation loss", .legacy = "false"},
                 keep_best);
 }
 

@@ -32,7 +32,7 @@ struct TrainOptions final : Options {
   double epsilon = 1e-8;
   double weight_decay = 0.1;
   std::vector<std::string> no_weight_decay;        // roles of parameters (parameter_role.h) that are not decayed
-  std::vector<std::string> learning_rate_factors;  // "embedding = 0.1": of the schedule, for parameters of a role
+  std::vector<std::string> learning_rate_factors;  // "embedding: 0.1": of the schedule, for parameters of a role
   double clip_norm = 1.0;                          // of the gradient, over all parameters; 0: no clipping
   std::string on_spike = "stop";          // what is done about a step that must not be taken (core/train/spikes.h)
   double spike_factor = 0;                // a gradient so many times the usual one is such a step; 0: none is

@@ -1,4 +1,4 @@
-// The parts of training against plain formulas, and whole runs in this process.
+// The parts of training against plain formulas.
 
 #include <cmath>
 #include <optional>
@@ -6,7 +6,6 @@
 #include <vector>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
@@ -16,7 +15,6 @@
 #include "core/train/batches.h"
 #include "core/train/lineage.h"
 #include "core/train/schedule.h"
-#include "core/train/trainer.h"
 #include "tests/tolerances.h"
 #include "tests/worker_jobs.h"
 
@@ -149,9 +147,9 @@ TEST(AdamWUpdates, FollowTheRulesOfRoles) {
     return updated;
   };
   TrainOptions plain = some_options(), slower = plain, undecayed = plain, ruled = plain;
-  slower.learning_rate_factors = {"embedding = 0.25", "norm = 0.25", "matrix = 0.25"};
+  slower.learning_rate_factors = {"embedding: 0.25", "norm: 0.25", "matrix: 0.25"};
   undecayed.weight_decay = 0;
-  ruled.learning_rate_factors = {"embedding=0.25"};
+  ruled.learning_rate_factors = {"embedding:0.25"};
   ruled.no_weight_decay = {"bias", "norm"};
   const auto updated = one_update(ruled);
   EXPECT_TRUE(at::equal(updated[0], one_update(slower)[0]));
@@ -159,52 +157,6 @@ TEST(AdamWUpdates, FollowTheRulesOfRoles) {
   EXPECT_TRUE(at::equal(updated[2], one_update(plain)[2]));
   EXPECT_FALSE(at::equal(updated[0], one_update(plain)[0]));
   EXPECT_FALSE(at::equal(updated[1], one_update(plain)[1]));
-}
-
-/// Carries a training out in this process, without a claim.
-std::vector<JournalLine> run_here(const WorkerJobs& jobs, const TrainJob& job, std::int64_t micro_batch) {
-  at::set_num_threads(1);
-  const fs::path folder = jobs.add(job);
-  fs::create_directory(attempt_folder(folder, 1));
-  {
-    JournalWriter journal(attempt_folder(folder, 1) / "journal.jsonl");
-    JobContext context = {.folder = folder, .id = folder.filename(), .attempt = 1, .launch = jobs.default_launch()};
-    context.launch.options.micro_batch = micro_batch;
-    context.journal = &journal;
-    context.asked_to_stop = [] { return false; };
-    context.log = [](const std::string&) {};
-    train(job, context);
-  }
-  return lines_of(folder, 1, "metrics");
-}
-
-TEST(Training, MicroBatchesAccumulateToTheSameStep) {
-  std::vector<std::vector<JournalLine>> runs;
-  for (const std::int64_t micro_batch : {0, 1, 2, 4}) {  // of five sequences: whole, evenly, with a ragged rest
-    const WorkerJobs jobs;
-    TrainJob job = jobs.small_training();
-    job.train.sequences_per_step = 5;
-    job.train.tokens = 5L * 5 * 16;
-    runs.push_back(run_here(jobs, job, micro_batch));
-    ASSERT_EQ(runs.back().size(), 5U);
-  }
-  for (std::size_t run = 1; run < runs.size(); ++run) {
-    for (std::size_t i = 0; i < 5; ++i) {
-      EXPECT_NEAR(runs[run][i].value("loss"), runs[0][i].value("loss"), tolerance::kMicroBatchLoss);
-      EXPECT_NEAR(runs[run][i].value("gradient_norm"), runs[0][i].value("gradient_norm"),
-                  tolerance::kMicroBatchNorm * runs[0][i].value("gradient_norm"));
-    }
-  }
-}
-
-TEST(Training, LearnsARuleThatTheTextFollows) {
-  const WorkerJobs jobs;
-  TrainJob job = jobs.small_training();
-  job.train.tokens = 120L * 2 * 16;
-  job.train.learning_rate = 1e-2;
-  const std::vector<JournalLine> points = run_here(jobs, job, 0);
-  EXPECT_LT(points.back().value("loss"),
-            2.5);  // a guess among the letters is ln 26 = 3.3, the rule with its noise about 0.5
 }
 
 // One pass over the longest length must score the shorter ones as passes of their own would.

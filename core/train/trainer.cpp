@@ -211,6 +211,7 @@ class Training {
                                    {"parameters", static_cast<double>(model_.parameter_count())},
                                    {"steps", static_cast<double>(options_.steps())},
                                    {"tokens", tokens(options_.steps())},
+                                   {"micro_batch", static_cast<double>(state_.micro_batch)},
                                    {"seconds", whole_.seconds()},
                                    {"peak_memory_bytes", peak_memory_bytes()}};
     if (!device_.is_cpu()) summary.emplace_back("peak_device_memory_bytes", peak_device_memory_bytes(device_));

@@ -84,10 +84,16 @@ class Workspace:
         self.data = self.folder / "data"
         self.sweep = self.folder / "sweep.toml"
         self.log = self.folder / "stderr.txt"
+        self._write_models()
+        self.write_sweep(seeds)
+        self._prepare_data(corpus)
+
+    def _write_models(self):
         (self.folder / "models").mkdir()
         for name, text in MODELS.items():
             (self.folder / "models" / f"{name}.toml").write_text(text)
-        self.write_sweep(seeds)
+
+    def _prepare_data(self, corpus):
         self._write_text()
         self.mestre("data", "prepare", corpus, self.folder / "text", "--holdout", "0.2")
 

@@ -1,0 +1,1 @@
+// Nothing but the headers that MestreDependencies.cmake has compiled for it.
