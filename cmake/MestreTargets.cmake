@@ -45,3 +45,11 @@ function(mestre_bench name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bench")
   add_dependencies(benches ${name})
 endfunction()
+
+# The same for a program whose sources include Torch.
+function(mestre_torch_bench name)
+  mestre_bench(${name} ${ARGN})
+  if(TARGET ${name})
+    target_precompile_headers(${name} REUSE_FROM mestre_torch_headers)
+  endif()
+endfunction()

@@ -5,6 +5,7 @@
 #include <span>
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
 #include "core/data/packed.h"
 #include "core/data/sampler.h"
@@ -14,28 +15,30 @@
 namespace mestre {
 
 struct Batch {
-  at::Tensor tokens;   // [sequences, length] int64
+  at::Tensor tokens;   // [sequences, length] int64, contiguous
   at::Tensor targets;  // the same, one token further
 };
 
-/// Blocks [begin of each, + length + 1) of `corpus` as a batch. Throws JobFailure (data) where a token is beyond the
-/// manifest's vocabulary.
-[[nodiscard]] Batch read_blocks(const PackedCorpus& corpus, std::span<const std::int64_t> begins, std::int64_t length);
+/// Blocks [begin of each, + length + 1) of `corpus` as a batch in memory of the host, from which copies to `device` are
+/// fast. Throws JobFailure (data) where a token is beyond the manifest's vocabulary.
+[[nodiscard]] Batch read_blocks(const PackedCorpus& corpus, std::span<const std::int64_t> begins, std::int64_t length,
+                                at::Device device = at::kCPU);
 
-/// The same on the device.
+/// The same on the device. A copy to a GPU is only begun: what is asked of the device later finds it there.
 [[nodiscard]] Batch on_device(const Batch& batch, at::Device device);
 
 class Batches {
  public:
-  /// `corpus` must outlive this.
-  Batches(const PackedCorpus& corpus, const TrainOptions& options);
-  /// Sequences [first, first + count) of the whole run.
+  /// `corpus` must outlive this. `device` is where the batches are going.
+  Batches(const PackedCorpus& corpus, const TrainOptions& options, at::Device device = at::kCPU);
+  /// Sequences [first, first + count) of the whole run, in the host's memory.
   [[nodiscard]] Batch read(std::int64_t first, std::int64_t count) const;
 
  private:
   const PackedCorpus* corpus_;
   std::int64_t length_;
   BlockSampler sampler_;
+  at::Device device_;
 };
 
 /// Opens the corpus of a manifest, relative to the launch's data root. Throws JobFailure (data) where it is not there

@@ -9,6 +9,7 @@
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/autocast_mode.h>
+#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
 #include "core/base/error.h"
@@ -55,6 +56,10 @@ at::Device device_of(const Launch& launch) {
   load_gpu_library();
   if (at::getNumGPUs() == 0) throw JobFailure(Cause::kNode, "launch.json asks for a GPU, and none is to be seen here");
   return {at::kCUDA, 0};
+}
+
+at::Tensor host_tensor(at::IntArrayRef shape, at::ScalarType type, at::Device device) {
+  return at::empty(shape, at::TensorOptions(type).pinned_memory(!device.is_cpu()));
 }
 
 Autocast::Autocast(at::Device device, bool bfloat16) : device_(device.type()), enabled_(bfloat16) {

@@ -12,6 +12,10 @@ namespace mestre {
 /// JobFailure (node) where no GPU is to be seen; Error (bad_input) where more than one is asked for.
 [[nodiscard]] at::Device device_of(const Launch& launch);
 
+/// An empty tensor in the host's memory from which copies to `device` are fast: pinned for a GPU, so that a copy can be
+/// begun and left to itself. A pinned tensor may go while its copy is under way: its memory is not given out before.
+[[nodiscard]] at::Tensor host_tensor(at::IntArrayRef shape, at::ScalarType type, at::Device device);
+
 /// While it lives, products on the device run in bf16 if asked for, whatever the type of weights; norms, losses and the
 /// residual stream keep fp32. Casts of weights are forgotten at the end, so none outlives an update. Not for nesting.
 class Autocast {

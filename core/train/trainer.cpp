@@ -11,11 +11,11 @@
 
 #include "core/base/error.h"
 #include "core/journal/folders.h"
-#include "core/train/batches.h"
 #include "core/train/checkpoint_keeper.h"
 #include "core/train/curves.h"
 #include "core/train/device.h"
 #include "core/train/micro_batch.h"
+#include "core/train/prefetch.h"
 #include "core/train/resources.h"
 #include "core/train/schedule.h"
 #include "core/train/validation.h"
@@ -39,7 +39,7 @@ class Training {
         launch_(context.launch.options),
         context_(context),
         corpus_(open_corpus(context.launch, job.data)),
-        batches_(corpus_, options_),
+        batches_(corpus_, options_, device_of(context.launch)),
         model_(job.model),
         device_(device_of(context.launch)) {
     at::manual_seed(static_cast<std::uint64_t>(options_.seed_init));
@@ -239,7 +239,7 @@ class Training {
   const LaunchOptions& launch_;
   const JobContext& context_;
   PackedCorpus corpus_;
-  Batches batches_;
+  BatchReader batches_;
   LanguageModel model_;
   at::Device device_;
   std::optional<AdamW> optimizer_;
