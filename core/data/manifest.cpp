@@ -9,6 +9,7 @@
 
 #include "core/base/diagnostics.h"
 #include "core/base/error.h"
+#include "core/base/hash.h"
 #include "core/base/options.h"
 
 namespace mestre {
@@ -17,13 +18,16 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::int64_t kLargestVocabulary = 65536;  // tokens are uint16
+constexpr const char* kPrepare = "mestre data prepare";
+constexpr const char* kMix = "mestre data mix";
 constexpr std::int64_t kLargestCount = std::numeric_limits<std::int64_t>::max() / 4;
 
 // Reads the members of one JSON object; every complaint names the file and the member.
 class MemberReader {
  public:
-  MemberReader(const fs::path& file, std::string prefix, const Json& object)
-      : file_(file), prefix_(std::move(prefix)), object_(object) {
+  /// `command` writes such files.
+  MemberReader(const fs::path& file, std::string prefix, const Json& object, const char* command = kPrepare)
+      : file_(file), prefix_(std::move(prefix)), object_(object), command_(command) {
     if (!object.is_object()) fail(prefix_.empty() ? "the manifest" : prefix_, "a JSON object");
   }
 
@@ -38,7 +42,7 @@ class MemberReader {
     const auto found = object_.find(key);
     if (found == object_.end())
       throw Error(ErrorCode::kDataCorrupt, fmt::format("'{}' lacks the member '{}'", file_.native(), prefix_ + key))
-          .hint("write the data again with 'mestre data prepare'");
+          .hint(remedy());
     return *found;
   }
 
@@ -68,13 +72,16 @@ class MemberReader {
 
   [[noreturn]] void fail(const std::string& what, const std::string& expected) const {
     throw Error(ErrorCode::kDataCorrupt, fmt::format("'{}': {} is not {}", file_.native(), escaped(what), expected))
-        .hint("write the data again with 'mestre data prepare'");
+        .hint(remedy());
   }
 
  private:
+  [[nodiscard]] std::string remedy() const { return fmt::format("write the data again with '{}'", command_); }
+
   const fs::path& file_;
   std::string prefix_;
   const Json& object_;
+  const char* command_;
 };
 
 // A manifest that was copied from elsewhere must not make us read files elsewhere.
@@ -97,17 +104,67 @@ PackedFile read_packed_file(const fs::path& name, const std::string& prefix, con
 }
 
 // Later formats may have other members, so the number is looked at before anything else.
-void require_known_format(const MemberReader& reader, const fs::path& name) {
+int read_format(const MemberReader& reader, const fs::path& name) {
   const std::int64_t format = reader.integer("format", 1, kLargestCount);
-  if (format > kManifestFormat)
+  if (format > kMixtureFormat)
     throw Error(ErrorCode::kNewerVersion,
-                fmt::format("'{}' has format {}, this build reads up to {}", name.native(), format, kManifestFormat))
+                fmt::format("'{}' has format {}, this build reads up to {}", name.native(), format, kMixtureFormat))
         .hint("use the version of mestre that wrote it, or a later one");
+  return static_cast<int>(format);
 }
 
-}  // namespace
+// Tokens of all items of a list, with the list's own checks left to the caller.
+template <class Item>
+std::int64_t total_tokens(const MemberReader& reader, const char* list, const std::vector<Item>& items) {
+  std::int64_t total = 0;
+  for (const Item& item : items) {
+    if (item.tokens > kLargestCount - total) reader.fail(list, "a list whose tokens can be counted");
+    total += item.tokens;
+  }
+  return total;
+}
 
-std::string to_json(const Manifest& manifest) {
+void read_files(const MemberReader& reader, const fs::path& name, Manifest& manifest) {
+  const Json& files = reader.member("files");
+  if (!files.is_array() || files.empty()) reader.fail("files", "a list of at least one file");
+  for (std::size_t i = 0; i < files.size(); ++i)
+    manifest.files.push_back(read_packed_file(name, fmt::format("files[{}].", i), files[i]));
+  const std::int64_t total = total_tokens(reader, "files", manifest.files);
+  if (total != manifest.tokens) reader.fail("tokens", fmt::format("{}, the sum over the files", total));
+  if (manifest.files.size() == 1 && manifest.files.front().digest != manifest.identity.digest)
+    reader.fail("digest", "that of the only file");
+}
+
+MixtureComponent read_component(const fs::path& name, const std::string& prefix, const Json& json) {
+  const MemberReader reader(name, prefix, json, kMix);
+  reader.refuse_unknown({"digest", "path", "slots", "tokens"});
+  MixtureComponent component;
+  component.path = reader.text("path", "a path");
+  if (!stays_inside(component.path)) reader.fail(prefix + "path", "a relative path inside the data root");
+  component.digest = reader.digest("digest");
+  component.tokens = reader.integer("tokens", 1, kLargestCount);
+  component.slots = reader.integer("slots", 1, kMixtureSlots - 1);
+  return component;
+}
+
+void read_components(const MemberReader& reader, const fs::path& name, Manifest& manifest) {
+  const Json& components = reader.member("components");
+  if (!components.is_array() || components.size() < 2) reader.fail("components", "a list of at least two corpora");
+  std::int64_t slots = 0;
+  for (std::size_t i = 0; i < components.size(); ++i) {
+    manifest.components.push_back(read_component(name, fmt::format("components[{}].", i), components[i]));
+    slots += manifest.components.back().slots;
+    if (i > 0 && manifest.components[i - 1].digest >= manifest.components[i].digest)
+      reader.fail("components", "a list in the order of digests, each of them once");
+  }
+  if (slots != kMixtureSlots) reader.fail("components", fmt::format("a list whose slots add up to {}", kMixtureSlots));
+  const std::int64_t total = total_tokens(reader, "components", manifest.components);
+  if (total != manifest.tokens) reader.fail("tokens", fmt::format("{}, the sum over the components", total));
+  const std::string digest = mixture_digest(manifest.components);
+  if (digest != manifest.identity.digest) reader.fail("digest", fmt::format("{}, that of the components", digest));
+}
+
+std::string files_json(const Manifest& manifest) {
   std::string files = "[";
   for (const PackedFile& file : manifest.files) {
     JsonObject object;
@@ -118,9 +175,38 @@ std::string to_json(const Manifest& manifest) {
     if (files.size() > 1) files += ',';
     files += object.str();
   }
+  return files + "]";
+}
+
+std::string components_json(const Manifest& manifest) {
+  std::string components = "[";
+  for (const MixtureComponent& component : manifest.components) {
+    JsonObject object;
+    object.text("digest", component.digest).text("path", component.path).number("slots", component.slots);
+    object.number("tokens", component.tokens);
+    if (components.size() > 1) components += ',';
+    components += object.str();
+  }
+  return components + "]";
+}
+
+}  // namespace
+
+std::string mixture_digest(const std::vector<MixtureComponent>& components) {
+  std::string text = "mixture 1\n";
+  for (const MixtureComponent& component : components)
+    text += fmt::format("{} {}\n", component.digest, component.slots);
+  return xxh3_128(text);
+}
+
+std::string to_json(const Manifest& manifest) {
+  const bool is_mixture = manifest.is_mixture();
   JsonObject object;
-  object.text("digest", manifest.identity.digest).number("documents", manifest.documents).raw("files", files + "]");
-  object.number("format", static_cast<std::int64_t>(kManifestFormat)).text("tokenizer", manifest.identity.tokenizer);
+  if (is_mixture) object.raw("components", components_json(manifest));
+  object.text("digest", manifest.identity.digest).number("documents", manifest.documents);
+  if (!is_mixture) object.raw("files", files_json(manifest));
+  object.number("format", static_cast<std::int64_t>(is_mixture ? kMixtureFormat : kCorpusFormat));
+  object.text("tokenizer", manifest.identity.tokenizer);
   object.number("tokenizer_version", static_cast<std::int64_t>(manifest.identity.tokenizer_version));
   object.number("tokens", manifest.tokens).number("vocabulary", manifest.identity.vocabulary);
   return object.str();
@@ -145,10 +231,10 @@ Json parsed(std::string_view json, const fs::path& name) {
 
 Manifest parse_manifest(std::string_view json, const fs::path& name) {
   const Json root = parsed(json, name);
-  const MemberReader reader(name, "", root);
-  require_known_format(reader, name);
-  reader.refuse_unknown(
-      {"digest", "documents", "files", "format", "tokenizer", "tokenizer_version", "tokens", "vocabulary"});
+  const bool is_mixture = read_format(MemberReader(name, "", root), name) == kMixtureFormat;
+  const MemberReader reader(name, "", root, is_mixture ? kMix : kPrepare);
+  reader.refuse_unknown({is_mixture ? "components" : "files", "digest", "documents", "format", "tokenizer",
+                         "tokenizer_version", "tokens", "vocabulary"});
 
   Manifest manifest;
   manifest.identity.digest = reader.digest("digest");
@@ -158,19 +244,10 @@ Manifest parse_manifest(std::string_view json, const fs::path& name) {
   manifest.identity.vocabulary = reader.integer("vocabulary", 1, kLargestVocabulary);
   manifest.documents = reader.integer("documents", 1, kLargestCount);
   manifest.tokens = reader.integer("tokens", 1, kLargestCount);
-
-  const Json& files = reader.member("files");
-  if (!files.is_array() || files.empty()) reader.fail("files", "a list of at least one file");
-  std::int64_t total = 0;
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    manifest.files.push_back(read_packed_file(name, fmt::format("files[{}].", i), files[i]));
-    if (manifest.files.back().tokens > kLargestCount - total)
-      reader.fail("files", "a list whose tokens can be counted");
-    total += manifest.files.back().tokens;
-  }
-  if (total != manifest.tokens) reader.fail("tokens", fmt::format("{}, the sum over the files", total));
-  if (manifest.files.size() == 1 && manifest.files.front().digest != manifest.identity.digest)
-    reader.fail("digest", "that of the only file");
+  if (is_mixture)
+    read_components(reader, name, manifest);
+  else
+    read_files(reader, name, manifest);
   return manifest;
 }
 

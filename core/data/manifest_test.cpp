@@ -93,13 +93,66 @@ INSTANTIATE_TEST_SUITE_P(
                 "'d/m': files[0]. is not a JSON object"}),
     [](const auto& tried) { return tried.param.name; });
 
+std::string mixture(const std::string& instead_of = "", const std::string& with = "") {
+  std::string json = R"({"components":[{"digest":"00112233445566778899aabbccddeeff","path":"code/train.manifest",)"
+                     R"("slots":19661,"tokens":10},{"digest":"ffeeddccbbaa99887766554433221100",)"
+                     R"("path":"web/train.manifest","slots":45875,"tokens":20}],)"
+                     R"("digest":"DIGEST","documents":4,"format":2,"tokenizer":"bytes",)"
+                     R"("tokenizer_version":1,"tokens":30,"vocabulary":257})";
+  json.replace(json.find("DIGEST"), 6,
+               mixture_digest({{.digest = "00112233445566778899aabbccddeeff", .slots = 19661},
+                               {.digest = "ffeeddccbbaa99887766554433221100", .slots = 45875}}));
+  if (instead_of.empty()) return json;
+  const std::size_t at = json.find(instead_of);
+  EXPECT_NE(at, std::string::npos) << instead_of;
+  return json.replace(at, instead_of.size(), with);
+}
+
+TEST(Manifest, OfAMixtureReadsBack) {
+  const Manifest manifest = parse_manifest(mixture(), "m");
+  EXPECT_TRUE(manifest.is_mixture());
+  ASSERT_EQ(manifest.components.size(), 2U);
+  EXPECT_EQ(manifest.components[1].path, "web/train.manifest");
+  EXPECT_NEAR(manifest.components[1].share(), 0.7, 1e-5);
+  EXPECT_EQ(to_json(manifest), mixture());
+}
+
+TEST(Manifest, OfAMixtureNamesItsMistakes) {
+  const auto complaint = [](const std::string& instead_of, const std::string& with) -> std::string {
+    try {
+      (void)parse_manifest(mixture(instead_of, with), "m");
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kDataCorrupt);
+      return error.message();
+    }
+    return "none";
+  };
+  const std::string digest = parse_manifest(mixture(), "m").identity.digest;
+  EXPECT_EQ(complaint(R"("slots":19661)", R"("slots":19660)"),
+            "'m': components is not a list whose slots add up to 65536");
+  EXPECT_EQ(complaint(R"("slots":19661)", R"("slots":0)"),
+            "'m': components[0].slots is not a whole number from 1 to 65535");
+  EXPECT_EQ(complaint(R"({"digest":"001)", R"({"digest":"fff)"),
+            "'m': components is not a list in the order of digests, each of them once");
+  EXPECT_EQ(complaint(R"({"digest":"001)", R"({"digest":"002)"),
+            "'m': digest is not " +
+                mixture_digest({{.digest = "00212233445566778899aabbccddeeff", .slots = 19661},
+                                {.digest = "ffeeddccbbaa99887766554433221100", .slots = 45875}}) +
+                ", that of the components");
+  EXPECT_EQ(complaint(R"("tokens":20)", R"("tokens":21)"), "'m': tokens is not 31, the sum over the components");
+  EXPECT_EQ(complaint("web/train", "../web/train"),
+            "'m': components[1].path is not a relative path inside the data root");
+  EXPECT_EQ(complaint(R"("documents")", R"("files":[],"documents")"), "'m' has an unknown member 'files'");
+  EXPECT_EQ(complaint(R"("components":[)", R"("parts":[)"), "'m' has an unknown member 'parts'");
+}
+
 TEST(Manifest, OfALaterFormatIsRefusedBeforeAnythingElse) {
   try {
-    (void)parse_manifest(R"({"format":2,"shards":[]})", "m");
+    (void)parse_manifest(R"({"format":3,"shards":[]})", "m");
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kNewerVersion);
-    EXPECT_EQ(error.message(), "'m' has format 2, this build reads up to 1");
+    EXPECT_EQ(error.message(), "'m' has format 3, this build reads up to 2");
   }
 }
 

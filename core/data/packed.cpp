@@ -58,6 +58,9 @@ struct PackedCorpus::State {
 PackedCorpus::PackedCorpus(const fs::path& manifest) : state_(std::make_unique<State>()) {
   state_->path = manifest;
   state_->manifest = read_manifest(manifest);
+  if (state_->manifest.is_mixture())
+    throw Error(ErrorCode::kBadInput, fmt::format("'{}' is a mixture, which only training reads", manifest.native()))
+        .hint(fmt::format("expected one corpus, such as '{}'", state_->manifest.components.front().path));
   std::int64_t end = 0;
   for (const PackedFile& file : state_->manifest.files) {
     state_->files.push_back(open_packed(manifest.parent_path() / file.path, file));

@@ -14,8 +14,9 @@ namespace mestre {
 
 class PackedCorpus {
  public:
-  /// Maps the files of the manifest. Throws Error: those of read_manifest; not_found where a file is missing;
-  /// data_corrupt where its size disagrees with the manifest. The contents are checked by verify().
+  /// Maps the files of the manifest. Throws Error: those of read_manifest; bad_input where it is that of a mixture;
+  /// not_found where a file is missing; data_corrupt where its size disagrees with the manifest. The contents are
+  /// checked by verify().
   explicit PackedCorpus(const fs::path& manifest);
   ~PackedCorpus();
   PackedCorpus(PackedCorpus&&) noexcept;
