@@ -1,7 +1,7 @@
 #include "core/train/batches.h"
 
 #include <algorithm>
-#include <vector>
+#include <utility>
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -27,52 +27,36 @@ void read_block(const PackedCorpus& corpus, std::int64_t begin, std::span<std::i
                      fmt::format("the text holds token {}, but its manifest knows {} tokens", largest, vocabulary));
 }
 
-}  // namespace
-
-Batch read_blocks(const PackedCorpus& corpus, std::span<const std::int64_t> begins, std::int64_t length,
-                  at::Device device) {
-  const auto count = static_cast<std::int64_t>(begins.size());
-  const auto width = static_cast<std::size_t>(length);
-  Batch batch = {.tokens = host_tensor({count, length}, at::kLong, device),
-                 .targets = host_tensor({count, length}, at::kLong, device)};
-  auto* tokens = batch.tokens.mutable_data_ptr<std::int64_t>();
-  auto* targets = batch.targets.mutable_data_ptr<std::int64_t>();
-  for (const std::int64_t begin : begins) {
-    read_block(corpus, begin, {tokens, width}, {targets, width});
-    tokens += length;
-    targets += length;
+// Memory for a batch, filled row by row.
+class BatchRows {
+ public:
+  BatchRows(std::int64_t count, std::int64_t length, at::Device device)
+      : batch_{.tokens = host_tensor({count, length}, at::kLong, device),
+               .targets = host_tensor({count, length}, at::kLong, device)},
+        tokens_(batch_.tokens.mutable_data_ptr<std::int64_t>()),
+        targets_(batch_.targets.mutable_data_ptr<std::int64_t>()),
+        length_(static_cast<std::size_t>(length)) {}
+  void add(const PackedCorpus& corpus, std::int64_t begin) {
+    read_block(corpus, begin, {tokens_, length_}, {targets_, length_});
+    tokens_ += length_;
+    targets_ += length_;
   }
-  return batch;
-}
+  [[nodiscard]] const Batch& batch() const { return batch_; }
 
-Batch on_device(const Batch& batch, at::Device device) {
-  if (device.is_cpu()) return batch;
-  const auto copy = [&](const at::Tensor& tensor) { return tensor.to(device, tensor.scalar_type(), true); };
-  return {.tokens = copy(batch.tokens), .targets = copy(batch.targets)};
-}
+ private:
+  Batch batch_;
+  std::int64_t* tokens_;
+  std::int64_t* targets_;
+  std::size_t length_;
+};
 
-Batches::Batches(const PackedCorpus& corpus, const TrainOptions& options, at::Device device)
-    : corpus_(&corpus),
-      length_(options.sequence_length),
-      sampler_(corpus.tokens(), options.sequence_length, options.seed_data),
-      device_(device) {}
-
-Batch Batches::read(std::int64_t first, std::int64_t count) const {
-  std::vector<std::int64_t> begins;
-  for (std::int64_t sequence = first; sequence < first + count; ++sequence) begins.push_back(sampler_.begin(sequence));
-  return read_blocks(*corpus_, begins, length_, device_);
-}
-
-PackedCorpus open_corpus(const Launch& launch, const DataIdentity& expected) {
-  return open_corpus(launch, launch.data, expected.digest);
-}
-
-PackedCorpus open_corpus(const Launch& launch, const std::string& name, const std::string& digest) {
+// What `open` makes of a manifest must be what the job was planned with.
+auto open_checked(const Launch& launch, const std::string& name, const std::string& digest, const auto& open) {
   const fs::path manifest = fs::path(launch.data_root) / name;
   try {
-    PackedCorpus corpus(manifest);
-    const std::string& found = corpus.manifest().identity.digest;
-    if (found == digest) return corpus;
+    auto opened = open(manifest);
+    const std::string& found = opened.manifest().identity.digest;
+    if (found == digest) return opened;
     throw JobFailure(
         Cause::kData,
         fmt::format(
@@ -83,6 +67,49 @@ PackedCorpus open_corpus(const Launch& launch, const std::string& name, const st
     if (error.code() == ErrorCode::kNotFound) throw JobFailure(Cause::kData, error.message());
     throw;
   }
+}
+
+}  // namespace
+
+Batch read_blocks(const PackedCorpus& corpus, std::span<const std::int64_t> begins, std::int64_t length,
+                  at::Device device) {
+  BatchRows rows(static_cast<std::int64_t>(begins.size()), length, device);
+  for (const std::int64_t begin : begins) rows.add(corpus, begin);
+  return rows.batch();
+}
+
+Batch on_device(const Batch& batch, at::Device device) {
+  if (device.is_cpu()) return batch;
+  const auto copy = [&](const at::Tensor& tensor) { return tensor.to(device, tensor.scalar_type(), true); };
+  return {.tokens = copy(batch.tokens), .targets = copy(batch.targets)};
+}
+
+Batches::Batches(TrainingText text, const TrainOptions& options, at::Device device)
+    : text_(std::move(text)),
+      order_(text_, options.sequence_length, options.seed_data),
+      length_(options.sequence_length),
+      device_(device) {}
+
+Batch Batches::read(std::int64_t first, std::int64_t count) const {
+  BatchRows rows(count, length_, device_);
+  for (std::int64_t sequence = first; sequence < first + count; ++sequence) {
+    const TextOrder::Block block = order_.block(sequence);
+    rows.add(text_.corpora()[block.corpus], block.begin);
+  }
+  return rows.batch();
+}
+
+PackedCorpus open_corpus(const Launch& launch, const std::string& manifest, const std::string& digest) {
+  return open_checked(launch, manifest, digest, [](const fs::path& file) { return PackedCorpus(file); });
+}
+
+PackedCorpus open_corpus(const Launch& launch, const DataIdentity& expected) {
+  return open_corpus(launch, launch.data, expected.digest);
+}
+
+TrainingText open_text(const Launch& launch, const DataIdentity& expected) {
+  return open_checked(launch, launch.data, expected.digest,
+                      [&](const fs::path& file) { return TrainingText(file, launch.data_root); });
 }
 
 }  // namespace mestre

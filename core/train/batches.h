@@ -1,4 +1,4 @@
-// What the model reads in training: blocks of a packed corpus, in the sampler's order.
+// What the model reads: blocks of packed corpora, in training in the order of their sequences.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include <c10/core/Device.h>
 
 #include "core/data/packed.h"
-#include "core/data/sampler.h"
+#include "core/data/training_text.h"
 #include "core/journal/attempt.h"
 #include "core/spec/job.h"
 
@@ -29,22 +29,23 @@ struct Batch {
 
 class Batches {
  public:
-  /// `corpus` must outlive this. `device` is where the batches are going.
-  Batches(const PackedCorpus& corpus, const TrainOptions& options, at::Device device = at::kCPU);
+  /// `device` is where the batches are going.
+  Batches(TrainingText text, const TrainOptions& options, at::Device device = at::kCPU);
   /// Sequences [first, first + count) of the whole run, in the host's memory.
   [[nodiscard]] Batch read(std::int64_t first, std::int64_t count) const;
 
  private:
-  const PackedCorpus* corpus_;
+  TrainingText text_;
+  TextOrder order_;
   std::int64_t length_;
-  BlockSampler sampler_;
   at::Device device_;
 };
 
 /// Opens the corpus of a manifest, relative to the launch's data root. Throws JobFailure (data) where it is not there
-/// or has another digest; Error as PackedCorpus.
+/// or has another digest; Error where it is damaged.
 [[nodiscard]] PackedCorpus open_corpus(const Launch& launch, const std::string& manifest, const std::string& digest);
-/// The one that the job reads.
+/// The one that the job reads; for a training it may be a mixture.
 [[nodiscard]] PackedCorpus open_corpus(const Launch& launch, const DataIdentity& expected);
+[[nodiscard]] TrainingText open_text(const Launch& launch, const DataIdentity& expected);
 
 }  // namespace mestre

@@ -30,12 +30,12 @@ class Corpus {
   Corpus() : folder_(fs::temp_directory_path() / fmt::format("mestre-batches-bench-{}", ::getpid())) {
     std::vector<std::uint16_t> tokens(kTokens);
     for (std::size_t i = 0; i < kTokens; ++i) tokens[i] = static_cast<std::uint16_t>(i * 40503 % 257);
-    write_corpus(manifest(), tokens);
+    write_corpus(folder_ / "text.manifest", tokens);
   }
   ~Corpus() { fs::remove_all(folder_); }
   Corpus(const Corpus&) = delete;
   Corpus& operator=(const Corpus&) = delete;
-  [[nodiscard]] fs::path manifest() const { return folder_ / "text.manifest"; }
+  [[nodiscard]] const fs::path& folder() const { return folder_; }
   /// Nobody may have it open.
   void evict() const {
     const int file = ::open((folder_ / "text.bin").c_str(), O_RDONLY | O_CLOEXEC);
@@ -59,12 +59,12 @@ void wait_for_batches(benchmark::State& state, bool is_cold, bool on_processor) 
   static const Corpus kCorpus;
   at::set_num_threads(1);
   if (is_cold) kCorpus.evict();
-  const PackedCorpus corpus(kCorpus.manifest());
+  TrainingText text(kCorpus.folder() / "text.manifest", kCorpus.folder());
   TrainOptions options;
   options.sequence_length = 4096;
   options.sequences_per_step = 8;
   options.tokens = options.tokens_per_step() * (kSteps + 10);
-  Reader reader(corpus, options);
+  Reader reader(std::move(text), options);
   const Stopwatch whole;
   std::int64_t first = 0;
   for (auto _ : state) {

@@ -7,8 +7,8 @@
 
 namespace mestre {
 
-BatchReader::BatchReader(const PackedCorpus& corpus, const TrainOptions& options, at::Device device)
-    : batches_(corpus, options, device),
+BatchReader::BatchReader(TrainingText text, const TrainOptions& options, at::Device device)
+    : batches_(std::move(text), options, device),
       options_(options),
       thread_([this](const std::stop_token& stop) { work(stop); }) {}
 

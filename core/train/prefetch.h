@@ -5,7 +5,7 @@
 // batch is asked for, that one is read at once and the guess is thrown away, so a wrong guess costs a read and never
 // gives a wrong batch. An error of a read surfaces at the call that asks for that batch.
 //
-// Lends nothing and shares nothing with the step but the corpus, which is immutable: what is read does not depend on
+// Shares nothing with the step but the text, which is immutable: what is read does not depend on
 // when it was read. For one caller at a time.
 #pragma once
 
@@ -22,8 +22,8 @@ namespace mestre {
 
 class BatchReader {
  public:
-  /// `corpus` and `options` must outlive this. `device` is where the batches are going.
-  BatchReader(const PackedCorpus& corpus, const TrainOptions& options, at::Device device = at::kCPU);
+  /// `options` must outlive this. `device` is where the batches are going.
+  BatchReader(TrainingText text, const TrainOptions& options, at::Device device = at::kCPU);
   /// Waits for the read that is under way, of one batch at most.
   ~BatchReader() = default;
   BatchReader(const BatchReader&) = delete;

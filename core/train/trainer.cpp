@@ -38,8 +38,7 @@ class Training {
         options_(job.train),
         launch_(context.launch.options),
         context_(context),
-        corpus_(open_corpus(context.launch, job.data)),
-        batches_(corpus_, options_, device_of(context.launch)),
+        batches_(open_text(context.launch, job.data), options_, device_of(context.launch)),
         model_(job.model),
         device_(device_of(context.launch)) {
     at::manual_seed(static_cast<std::uint64_t>(options_.seed_init));
@@ -238,7 +237,6 @@ class Training {
   const TrainOptions& options_;
   const LaunchOptions& launch_;
   const JobContext& context_;
-  PackedCorpus corpus_;
   BatchReader batches_;
   LanguageModel model_;
   at::Device device_;
