@@ -144,6 +144,7 @@ std::size_t CellJobs::add_training(const CellParts& parts, const std::string& na
   check_length(text, train.options.sequence_length + 1, "a training block");
   PlannedJob& job = describe(index, "train", name, parts);
   read_data(job, text);
+  note_mixture(text, train.options.tokens);
   if (job.launch.validation_interval > 0) read_validation(job, parts);
   if (from.job != kNone) {
     job.needs = {from.job};
@@ -220,12 +221,28 @@ void CellJobs::read_validation(PlannedJob& job, const CellParts& parts) {
   job.validation_digest = text.identity.digest;
 }
 
+void CellJobs::note_mixture(const PlannedCorpus& corpus, std::int64_t tokens) {
+  if (corpus.components.empty()) return;
+  std::vector<PlannedComponent>& mixture = plan_.mixtures[corpus.path];
+  mixture.resize(corpus.components.size());
+  for (std::size_t i = 0; i < mixture.size(); ++i) {
+    const MixtureComponent& component = corpus.components[i];
+    const double read = static_cast<double>(tokens) * component.share() / static_cast<double>(component.tokens);
+    mixture[i] = {
+        .path = component.path, .share = component.share(), .times_read = std::max(mixture[i].times_read, read)};
+  }
+}
+
 void CellJobs::check_length(const PlannedCorpus& corpus, std::int64_t needed, const std::string& reader) {
-  if (corpus.missing || corpus.tokens >= needed) return;
-  diagnostics_.error(
-      corpus.place,
-      fmt::format("'{}' has {} tokens, too few for {}", escaped(corpus.path), with_thousands(corpus.tokens), reader),
-      {fmt::format("expected at least {}: one token more than the longest context", with_thousands(needed))});
+  if (corpus.missing) return;
+  const auto check = [&](const std::string& path, std::int64_t tokens) {
+    if (tokens >= needed) return;
+    diagnostics_.error(
+        corpus.place, fmt::format("'{}' has {} tokens, too few for {}", escaped(path), with_thousands(tokens), reader),
+        {fmt::format("expected at least {}: one token more than the longest context", with_thousands(needed))});
+  };
+  if (corpus.components.empty()) check(corpus.path, corpus.tokens);
+  for (const MixtureComponent& component : corpus.components) check(component.path, component.tokens);
 }
 
 // A model reads the tokens that it was trained on.

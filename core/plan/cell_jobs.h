@@ -78,6 +78,7 @@ class CellJobs {
 
   void read_data(PlannedJob& job, const PlannedCorpus& corpus);
   void read_validation(PlannedJob& job, const CellParts& parts);
+  void note_mixture(const PlannedCorpus& corpus, std::int64_t tokens);
   void check_length(const PlannedCorpus& corpus, std::int64_t needed, const std::string& reader);
   void check_tokenizer(const PlannedCorpus& corpus, const PlannedCorpus* expected);
   void note_features(const PlannedJob& job, const std::vector<std::string>& features);

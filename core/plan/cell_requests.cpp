@@ -127,7 +127,7 @@ CellJobs::RequestText CellJobs::find_text(const Request& asked, const ResolvedDa
   } else if (asked.type->text == TaskText::kCorpus || (asked.type->needs_text() && sets(asked, "data.validation"))) {
     text.corpus = data.validation;
   } else if (asked.type->text == TaskText::kItems) {
-    text.corpus = resolver_.corpora().find(asked.options->items(), "", asked.place, asked.place);
+    text.corpus = resolver_.corpora().find(asked.options->items(), TextUse::kScoring, "", asked.place, asked.place);
     text.sound = text.corpus.has_value();
     return text;
   } else if (tokenizer != nullptr) {

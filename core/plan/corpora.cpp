@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.h"
+#include "core/data/mixture.h"
 #include "core/spec/job.h"
 #include "core/tasks/task.h"
 
@@ -51,12 +52,13 @@ PlannedCorpus tokenizer_of(const PlannedCorpus& corpus) {
   // What is missing stays in the identity, so that it remains provisional.
   if (!corpus.missing) bare.identity.digest.clear();
   bare.identity.task.clear();
+  bare.components.clear();
   bare.json = canonical_json(bare.identity);
   bare.tokens = kWithoutEnd;
   return bare;
 }
 
-std::optional<PlannedCorpus> Corpora::find(const std::string& path, const std::string& pin, Position place,
+std::optional<PlannedCorpus> Corpora::find(const std::string& path, TextUse use, const std::string& pin, Position place,
                                            Position pin_place) {
   if (!stays_below(path)) {
     diagnostics_.error(place, fmt::format("'{}' is outside the data folder", escaped(path)),
@@ -74,9 +76,16 @@ std::optional<PlannedCorpus> Corpora::find(const std::string& path, const std::s
                         "prepare the data again from the same text, or pin what is there"});
     return std::nullopt;
   }
+  if (found.manifest->is_mixture() && use == TextUse::kScoring) {
+    diagnostics_.error(
+        place, fmt::format("'{}' is a mixture, which only training reads", escaped(path)),
+        {fmt::format("expected one corpus: the held-out text of '{}', say", found.manifest->components.front().path)});
+    return std::nullopt;
+  }
   return PlannedCorpus{.path = path,
                        .identity = identity,
                        .tokens = found.manifest->tokens,
+                       .components = found.manifest->components,
                        .json = canonical_json(identity),
                        .place = place};
 }
@@ -95,7 +104,7 @@ std::optional<PlannedCorpus> Corpora::made_by(const std::string& task, const Pla
   const std::unique_ptr<TaskOptions> options = type->make();
   made.identity.task_version = options->version();
   if (type->text == TaskText::kItems) {
-    const std::optional<PlannedCorpus> items = find(options->items(), "", place, place);
+    const std::optional<PlannedCorpus> items = find(options->items(), TextUse::kScoring, "", place, place);
     if (!items) return std::nullopt;
     made.identity.digest = items->identity.digest;
     made.path = items->path;
@@ -122,7 +131,26 @@ const Corpora::Found& Corpora::manifest(const std::string& path, Position place)
       add_missing({.path = path, .place = whole.lexically_normal().generic_string(), .remedy = how_to_prepare(path)});
     }
   }
+  if (found.manifest && found.manifest->is_mixture() && !has_its_components(*found.manifest, whole, place))
+    found.manifest.reset();
   return found;
+}
+
+// A component that is not there is missing, as a corpus is; the mixture says what it must be.
+bool Corpora::has_its_components(const Manifest& mixture, const fs::path& path, Position place) {
+  bool sound = true;
+  for (const MixtureComponent& component : mixture.components) {
+    const Found& part = manifest(component.path, place);
+    sound = sound && (part.missing || part.manifest);
+    if (!part.manifest) continue;
+    try {
+      require_component(*part.manifest, component, path);
+    } catch (const Error& problem) {
+      diagnostics_.error(place, problem.message(), problem.hints());
+      sound = false;
+    }
+  }
+  return sound;
 }
 
 }  // namespace mestre

@@ -19,10 +19,14 @@ struct PlannedCorpus {
   std::string path;  // of the manifest, relative to the data root
   DataIdentity identity;
   std::int64_t tokens = 0;
-  std::string json;      // canonical JSON of the identity
-  Position place;        // of the option that names it
-  bool missing = false;  // there is no manifest: identity and tokens are stand-ins
+  std::vector<MixtureComponent> components;  // of a mixture
+  std::string json;                          // canonical JSON of the identity
+  Position place;                            // of the option that names it
+  bool missing = false;                      // there is no manifest: identity and tokens are stand-ins
 };
+
+/// What a text is for: only a training can read a mixture.
+enum class TextUse { kTraining, kScoring };
 
 class Corpora {
  public:
@@ -30,8 +34,8 @@ class Corpora {
 
   /// The corpus of a manifest; `pin`, where not empty, is the digest that it must have. Nothing where a mistake was
   /// reported.
-  [[nodiscard]] std::optional<PlannedCorpus> find(const std::string& path, const std::string& pin, Position place,
-                                                  Position pin_place);
+  [[nodiscard]] std::optional<PlannedCorpus> find(const std::string& path, TextUse use, const std::string& pin,
+                                                  Position place, Position pin_place);
   /// Text without end that `task` makes, in the tokenizer of `like`. Nothing where no task makes text by that name.
   [[nodiscard]] std::optional<PlannedCorpus> made_by(const std::string& task, const PlannedCorpus& like,
                                                      Position place);
@@ -46,6 +50,7 @@ class Corpora {
     bool missing = false;  // else, without a manifest, it has a mistake
   };
   const Found& manifest(const std::string& path, Position place);
+  bool has_its_components(const Manifest& mixture, const fs::path& path, Position place);
 
   const PlanContext& context_;
   Diagnostics& diagnostics_;

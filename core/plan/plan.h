@@ -74,6 +74,13 @@ struct MissingData {
   std::string remedy;  // the command that would make it, or what is expected there
 };
 
+/// A corpus of a mixture that trainings read.
+struct PlannedComponent {
+  std::string path;       // of its manifest, relative to the data root
+  double share = 0;       // of the sequences
+  double times_read = 0;  // by the longest of these trainings; beyond 1 it sees some text again
+};
+
 struct Plan {
   std::string name;
   std::string question;
@@ -87,6 +94,7 @@ struct Plan {
   std::vector<std::vector<std::string>> marks;
   /// Data digest to the manifest's path relative to the data root: what launch.json tells the worker.
   std::map<std::string, std::string> data;
+  std::map<std::string, std::vector<PlannedComponent>> mixtures;  // by the path of the manifest
   std::vector<MissingData> missing;
   SlurmOptions slurm;
   std::vector<std::string> worker_command;  // of a foreign worker; empty: mestre-worker

@@ -80,6 +80,17 @@ std::string missing_json(const MissingData& missing) {
   return object.text("path", missing.path).text("place", missing.place).text("remedy", missing.remedy).str();
 }
 
+std::string mixtures_json(const Plan& plan) {
+  JsonObject mixtures;
+  for (const auto& [path, components] : plan.mixtures)
+    mixtures.raw(
+        path, list_of(components, [](const PlannedComponent& one) {
+          JsonObject object;
+          return object.text("path", one.path).number("share", one.share).number("times_read", one.times_read).str();
+        }));
+  return mixtures.str();
+}
+
 std::string totals_json(const Plan& plan) {
   std::int64_t finished = 0;
   double seconds = 0;
@@ -121,6 +132,7 @@ std::string plan_json(const Plan& plan) {
       totals_json(plan));
   out += fmt::format(",\n\"slurm\":{},\n\"worker\":{}", canonical_json(plan.slurm),
                      list_of(plan.worker_command, json_string));
+  if (!plan.mixtures.empty()) out += fmt::format(",\n\"mixtures\":{}", mixtures_json(plan));
   append_list(out, "missing", plan.missing, missing_json);
   append_list(out, "axes", plan.axes, axis_json);
   append_list(out, "cells", plan.cells, [&](const PlannedCell& cell) { return cell_json(plan, cell); });

@@ -142,15 +142,16 @@ std::optional<ResolvedData> Resolver::resolve_data(std::size_t layer, CellIndex 
   };
   ResolvedData data;
   bool sound = true;
-  const auto find = [&](const char* field, const char* pin_field, const std::string& path, const std::string& digest,
-                        std::optional<PlannedCorpus>& corpus) {
+  const auto find = [&](const char* field, const char* pin_field, TextUse use, const std::string& path,
+                        const std::string& digest, std::optional<PlannedCorpus>& corpus) {
     if (data_.source(sources, field) == nullptr) return;
-    corpus = corpora_.find(path, pin(field, pin_field, digest), data_.place_of(sources, field),
+    corpus = corpora_.find(path, use, pin(field, pin_field, digest), data_.place_of(sources, field),
                            data_.place_of(sources, pin_field));
     sound = sound && corpus.has_value();
   };
-  find("train", "train_digest", options.train, options.train_digest, data.train);
-  find("validation", "validation_digest", options.validation, options.validation_digest, data.validation);
+  find("train", "train_digest", TextUse::kTraining, options.train, options.train_digest, data.train);
+  find("validation", "validation_digest", TextUse::kScoring, options.validation, options.validation_digest,
+       data.validation);
   if (!sound) return std::nullopt;
   if (!options.task.empty() && data.tokenizer() != nullptr) {
     data.made = corpora_.made_by(options.task, *data.tokenizer(), data_.place_of(sources, "task"));

@@ -243,6 +243,18 @@ std::string disk_line(const Plan& plan) {
   return bytes > 0 ? fmt::format("disk: {} for checkpoints\n", short_bytes(bytes)) : "";
 }
 
+std::string data_lines(const Plan& plan) {
+  std::string text;
+  for (const auto& [digest, path] : plan.data) {
+    text += fmt::format("data: {} {}\n", path, digest);
+    const auto mixture = plan.mixtures.find(path);
+    if (mixture == plan.mixtures.end()) continue;
+    for (const PlannedComponent& one : mixture->second)
+      text += fmt::format("   {} % {}, read {} times\n", shown(100 * one.share), one.path, shown(one.times_read));
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string plural(const std::string& noun, std::size_t count) {
@@ -269,8 +281,7 @@ std::string plan_text(const Plan& plan, int slots) {
   std::string text = headline(plan) + "\n";
   if (!plan.question.empty()) text += plan.question + "\n";
   text += fmt::format("\n{}\n{}\n{}", to_text(groups_table(plan)), total_line(plan, slots), disk_line(plan));
-  for (const auto& [digest, path] : plan.data) text += fmt::format("data: {} {}\n", path, digest);
-  return text + missing_lines(plan);
+  return text + data_lines(plan) + missing_lines(plan);
 }
 
 std::string cells_text(const Plan& plan) {
