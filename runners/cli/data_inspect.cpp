@@ -1,4 +1,4 @@
-// mestre data inspect: what a packed corpus holds.
+// mestre data inspect: what a packed corpus or a mixture holds.
 
 #include <algorithm>
 #include <memory>
@@ -10,8 +10,8 @@
 #include "core/base/error.h"
 #include "core/base/options.h"
 #include "core/base/units.h"
-#include "core/data/packed.h"
 #include "core/data/tokenizer.h"
+#include "core/data/training_text.h"
 #include "runners/cli/data.h"
 #include "runners/cli/output.h"
 
@@ -43,8 +43,7 @@ void print_excerpt(std::string_view text) {
   }
 }
 
-void print_facts(const fs::path& path, const PackedCorpus& corpus, bool verified) {
-  const Manifest& manifest = corpus.manifest();
+void print_facts(const fs::path& path, const Manifest& manifest, bool verified) {
   print_out("{}\n", escaped(path.native()));
   print_out("   tokens     {}\n   documents  {}\n", with_thousands(manifest.tokens),
             with_thousands(manifest.documents));
@@ -54,23 +53,30 @@ void print_facts(const fs::path& path, const PackedCorpus& corpus, bool verified
             verified ? ", verified" : " (not compared with the data; --verify does)");
   for (const PackedFile& file : manifest.files)
     print_out("   file       {}, {}\n", escaped(file.path), short_bytes(static_cast<double>(file.bytes)));
+  if (manifest.is_mixture()) put_out("\n" + to_text(table_of_components(manifest)));
+}
+
+std::string head_of(const fs::path& path, const TrainingText& text, std::int64_t count) {
+  if (!text.manifest().is_mixture()) return excerpt(path, text.corpora().front(), count);
+  throw Error(ErrorCode::kBadInput, fmt::format("'{}' is a mixture, which has no text of its own", path.native()))
+      .hint(fmt::format("expected one of its corpora, such as '{}'", text.manifest().components.front().path));
 }
 
 int run_inspect(const InspectArguments& arguments, const Globals& globals) {
   const fs::path path = find_manifest(arguments.manifest, globals);
-  const PackedCorpus corpus(path);
-  if (arguments.verify) corpus.verify();
+  const TrainingText text(path, globals.data_root);
+  if (arguments.verify)
+    for (const PackedCorpus& corpus : text.corpora()) corpus.verify();
+  const std::string head = arguments.head > 0 ? head_of(path, text, arguments.head) : "";
   if (arguments.json) {
     JsonObject object;
-    object.raw("manifest", to_json(corpus.manifest()))
-        .text("path", path.native())
-        .boolean("verified", arguments.verify);
-    if (arguments.head > 0) object.text("head", excerpt(path, corpus, arguments.head));
+    object.raw("manifest", to_json(text.manifest())).text("path", path.native()).boolean("verified", arguments.verify);
+    if (arguments.head > 0) object.text("head", head);
     print_out("{}\n", object.str());
     return kExitOk;
   }
-  print_facts(path, corpus, arguments.verify);
-  if (arguments.head > 0) print_excerpt(excerpt(path, corpus, arguments.head));
+  print_facts(path, text.manifest(), arguments.verify);
+  print_excerpt(head);
   return kExitOk;
 }
 
@@ -78,7 +84,7 @@ int run_inspect(const InspectArguments& arguments, const Globals& globals) {
 
 void register_data_inspect(CLI::App& data, const Globals& globals, Action& chosen) {
   auto arguments = std::make_shared<InspectArguments>();
-  CLI::App* command = data.add_subcommand("inspect", "what a packed corpus holds");
+  CLI::App* command = data.add_subcommand("inspect", "what a packed corpus or a mixture holds");
   command->add_option("MANIFEST", arguments->manifest, "its path, also relative to the data root")->required();
   command->add_flag("--verify", arguments->verify, "read all of it and compare the digests");
   command->add_option("--head", arguments->head, "show the text of so many tokens from its begin")
