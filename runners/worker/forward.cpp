@@ -11,6 +11,7 @@
 #include <fmt/ranges.h>
 
 #include "core/base/error.h"
+#include "core/model/generate.h"
 #include "core/tasks/entropy/run_estimator.h"
 #include "core/train/device.h"
 #include "core/train/model_folder.h"
@@ -182,15 +183,8 @@ class Forward {
   }
 
   [[nodiscard]] at::Tensor greedy() {
-    const at::NoGradGuard no_gradient;
-    ModelState state = model_->start();
-    at::Tensor next = tokens_.narrow(1, 0, request_.prompt);
-    std::vector<at::Tensor> written;
-    for (std::int64_t step = 0; step < request_.greedy; ++step) {
-      next = logits_of(next, {.state = &state, .last_position_only = true}).argmax(-1);
-      written.push_back(next);
-    }
-    return at::cat(written, 1);
+    const Autocast autocast(at::kCPU, request_.type == at::kBFloat16);
+    return continue_greedily(*model_, tokens_.narrow(1, 0, request_.prompt), request_.greedy);
   }
 
   void write() const {
