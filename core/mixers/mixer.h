@@ -28,6 +28,8 @@ class MixerOptions : public Options {
   /// Replaces "take it from the model" by its value, so that a spec holds every option at its value. Called once,
   /// before check.
   virtual void resolve(const ModelShape&) {}
+  /// Whether its module shows an observer (core/model/mixer_module.h) its attention or its selection.
+  [[nodiscard]] virtual bool is_observable() const { return false; }
   /// Reports contradictions between options.
   virtual void check(const ModelShape& shape, const Problem& problem) const = 0;
   /// Trainable parameters, exactly those of the module; the norm before the mixer is the model's.

@@ -175,6 +175,17 @@ TEST_P(Forms, HaveTheGradientsOfFiniteDifferences) {
   }
 }
 
+TEST_P(Forms, ShowAnObserverSomethingWhereTheOptionsSaySo) {
+  struct Witness final : MixerObserver {
+    void saw_attention(const at::Tensor&, const at::Tensor&, std::int64_t, double) override { saw = true; }
+    void saw_delta(const at::Tensor&) override { saw = true; }
+    bool saw = false;
+  } witness;
+  const at::Tensor x = at::randn({1, 5, kWidth});
+  (void)module_->forward({.x = x, .residual = x, .observer = &witness});
+  EXPECT_EQ(witness.saw, GetParam().make()->is_observable());
+}
+
 INSTANTIATE_TEST_SUITE_P(Mixers, Forms, testing::ValuesIn(kForms),
                          [](const auto& form) { return std::string(form.param.name); });
 

@@ -215,7 +215,8 @@ void CellJobs::read_validation(PlannedJob& job, const CellParts& parts) {
   const PlannedCorpus& text = *data.validation;
   const auto& lengths = job.launch.validation_lengths;
   const std::int64_t longest = lengths.empty() ? train_options(parts).sequence_length : lengths.back();
-  check_length(text, (longest + 1) * job.launch.validation_blocks, "the blocks of a validation");
+  check_length(text, (longest + 1) * job.launch.validation_blocks, "the blocks of a validation",
+               "one token more than the longest context, for each block");
   check_tokenizer(text, data.tokenizer());
   job.validation = text.path;
   job.validation_digest = text.identity.digest;
@@ -233,13 +234,14 @@ void CellJobs::note_mixture(const PlannedCorpus& corpus, std::int64_t tokens) {
   }
 }
 
-void CellJobs::check_length(const PlannedCorpus& corpus, std::int64_t needed, const std::string& reader) {
+void CellJobs::check_length(const PlannedCorpus& corpus, std::int64_t needed, const std::string& reader,
+                            std::string_view reason) {
   if (corpus.missing) return;
   const auto check = [&](const std::string& path, std::int64_t tokens) {
     if (tokens >= needed) return;
-    diagnostics_.error(
-        corpus.place, fmt::format("'{}' has {} tokens, too few for {}", escaped(path), with_thousands(tokens), reader),
-        {fmt::format("expected at least {}: one token more than the longest context", with_thousands(needed))});
+    diagnostics_.error(corpus.place,
+                       fmt::format("'{}' has {} tokens, too few for {}", escaped(path), with_thousands(tokens), reader),
+                       {fmt::format("expected at least {}: {}", with_thousands(needed), reason)});
   };
   if (corpus.components.empty()) check(corpus.path, corpus.tokens);
   for (const MixtureComponent& component : corpus.components) check(component.path, component.tokens);

@@ -36,6 +36,7 @@ class CellJobs {
 
  private:
   static constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
+  static constexpr std::string_view kOneTokenMore = "one token more than the longest context";
 
   // A spec with a hole for the id of the job that it builds on.
   struct SpecTemplate {
@@ -79,7 +80,8 @@ class CellJobs {
   void read_data(PlannedJob& job, const PlannedCorpus& corpus);
   void read_validation(PlannedJob& job, const CellParts& parts);
   void note_mixture(const PlannedCorpus& corpus, std::int64_t tokens);
-  void check_length(const PlannedCorpus& corpus, std::int64_t needed, const std::string& reader);
+  void check_length(const PlannedCorpus& corpus, std::int64_t needed, const std::string& reader,
+                    std::string_view reason = kOneTokenMore);
   void check_tokenizer(const PlannedCorpus& corpus, const PlannedCorpus* expected);
   void note_features(const PlannedJob& job, const std::vector<std::string>& features);
   void note_model(const PlannedJob& job, const CellParts& parts);

@@ -93,15 +93,19 @@ void CellJobs::complete_request(std::size_t job, std::size_t request, const Cell
   const Request& asked = sweep_.requests[request];
   const TaskOptions& options = options_of(request, parts);
   const bool measures = asked.type->kind == TaskKind::kMeasurement;
+  const std::string reader = fmt::format("{} '{}'", measures ? "measurement" : "evaluation", escaped(asked.name));
   PlannedJob& planned = describe(job, measures ? "measure" : "evaluate", asked.name, parts);
+  if (const std::string why = sweep_.worker ? "" : options.misfit(resolver_.model(parts.model).spec); !why.empty())
+    diagnostics_.error(asked.place, fmt::format("{} finds nothing: {}", reader, why),
+                       {"expected a where that leaves such cells out"});
   const std::int64_t longest = options.longest();
   std::int64_t tokens = 0;
   if (text.corpus) {
     read_data(planned, *text.corpus);
     const bool is_packed = asked.type->text == TaskText::kCorpus && text.corpus->identity.task.empty();
+    const std::int64_t least = options.least_text();
     if (is_packed)
-      check_length(*text.corpus, longest + 1,
-                   fmt::format("{} '{}'", measures ? "measurement" : "evaluation", escaped(asked.name)));
+      check_length(*text.corpus, least, reader, least == longest + 1 ? kOneTokenMore : "it reads no text twice");
     if (asked.type->needs_text() && text.corpus->identity.task.empty()) tokens = text.corpus->tokens;
   }
   const bool bfloat16 = train_options(parts).is_bfloat16();

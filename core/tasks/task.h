@@ -17,6 +17,8 @@
 
 namespace mestre {
 
+struct ModelSpec;
+
 class TaskOptions : public Options {
  public:
   [[nodiscard]] virtual std::string_view type() const = 0;
@@ -27,6 +29,10 @@ class TaskOptions : public Options {
   /// the cell's own copy.
   virtual void resolve(const TrainOptions&) {}
   virtual void check(const Problem& problem) const = 0;
+  /// Why nothing can be found out about such a model; empty where something can.
+  [[nodiscard]] virtual std::string misfit(const ModelSpec&) const { return {}; }
+  /// Tokens that packed text must have.
+  [[nodiscard]] virtual std::int64_t least_text() const { return longest() + 1; }
   /// Tokens that the model reads in all, those that it generates counted once, where the text has `corpus` of them (0
   /// where there is no text or it is not known); for the estimate of time.
   [[nodiscard]] virtual double tokens(std::int64_t corpus) const = 0;

@@ -15,6 +15,7 @@ struct AttentionOptions final : MixerOptions {
 
   [[nodiscard]] std::string_view type() const override { return "attention"; }
   [[nodiscard]] int version() const override { return 1; }
+  [[nodiscard]] bool is_observable() const override { return true; }
   [[nodiscard]] std::unique_ptr<MixerOptions> clone() const override {
     return std::make_unique<AttentionOptions>(*this);
   }

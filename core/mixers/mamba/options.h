@@ -13,6 +13,7 @@ struct MambaOptions final : MixerOptions {
 
   [[nodiscard]] std::string_view type() const override { return "mamba"; }
   [[nodiscard]] int version() const override { return 1; }
+  [[nodiscard]] bool is_observable() const override { return true; }
   [[nodiscard]] std::unique_ptr<MixerOptions> clone() const override { return std::make_unique<MambaOptions>(*this); }
   void describe(OptionVisitor& visitor) override;
   void resolve(const ModelShape& shape) override;

@@ -14,6 +14,7 @@ struct MegaS6Options final : MixerOptions {
 
   [[nodiscard]] std::string_view type() const override { return "mega_s6"; }
   [[nodiscard]] int version() const override { return 1; }
+  [[nodiscard]] bool is_observable() const override { return true; }
   [[nodiscard]] std::unique_ptr<MixerOptions> clone() const override { return std::make_unique<MegaS6Options>(*this); }
   void describe(OptionVisitor& visitor) override;
   void resolve(const ModelShape& shape) override;

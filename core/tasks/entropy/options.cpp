@@ -1,6 +1,11 @@
 #include "core/tasks/entropy/options.h"
 
+#include <set>
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "core/spec/model.h"
 
 namespace mestre {
 
@@ -30,7 +35,17 @@ void EntropyOptions::check(const Problem& problem) const {
 }
 
 double EntropyOptions::tokens(std::int64_t) const {
-  return static_cast<double>(samples) * static_cast<double>(context);
+  // Once to be continued, where the last token is only written, and once as a whole, to be observed.
+  return static_cast<double>(samples) * static_cast<double>(2 * context - 1);
+}
+
+std::string EntropyOptions::misfit(const ModelSpec& model) const {
+  std::set<std::string_view> types;
+  for (const MixerOptions* layer : model.stack()) {
+    if (layer->is_observable()) return {};
+    types.insert(layer->type());
+  }
+  return fmt::format("a model of {} has neither attention nor selection", fmt::join(types, " and "));
 }
 
 }  // namespace mestre

@@ -18,6 +18,11 @@ struct EntropyOptions final : TaskOptions {
   void check(const Problem& problem) const override;
   [[nodiscard]] double tokens(std::int64_t corpus) const override;
   [[nodiscard]] std::int64_t longest() const override { return context; }
+  [[nodiscard]] std::string misfit(const ModelSpec& model) const override;
+  [[nodiscard]] std::int64_t least_text() const override { return samples * text_tokens(); }
+
+  /// Tokens of a text before its answer.
+  [[nodiscard]] std::int64_t text_tokens() const { return context - new_tokens; }
 };
 
 }  // namespace mestre
