@@ -31,6 +31,11 @@ inline constexpr double kRate = 1e-6;
 // An entropy in fp64 against its definition with whole matrices, which add in another order; nats.
 inline constexpr double kEntropy = 1e-12;
 
+// The same of a whole model in fp32 that reads in pieces; of each value.
+inline constexpr double kEntropyFloat = 1e-6;
+// And in fp64: what the sums over rows, heads and texts add; of each value.
+inline constexpr double kEntropyDouble = 1e-11;
+
 // What is drawn at random.
 inline constexpr double kDeviation = 0.03;   // of it: three standard errors of the smallest tensor's
 inline constexpr double kMeanLogStep = 0.4;  // of 96 draws over a factor of 100

@@ -25,15 +25,14 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kTokens = 6000;
 constexpr auto kSlice = std::chrono::milliseconds(5);  // that a held worker runs at a time
 constexpr auto kPatience = std::chrono::seconds(120);  // far more than anything that is waited for takes
 
 // Letters that follow each other by a rule with some noise, so that a model has something to learn.
-std::vector<std::uint16_t> made_up_tokens() {
+std::vector<std::uint16_t> made_up_tokens(std::int64_t count) {
   std::vector<std::uint16_t> tokens;
   std::uint32_t state = 1, letter = 0;
-  for (int i = 0; i < kTokens; ++i) {
+  for (std::int64_t i = 0; i < count; ++i) {
     state = state * 1664525 + 1013904223;
     letter = (state >> 28) == 0 ? (state >> 8) % 26 : (letter * 5 + 7) % 26;
     tokens.push_back(static_cast<std::uint16_t>('a' + letter));
@@ -63,8 +62,10 @@ JournalLine parse(std::string_view text) {
   line.file = json.value("file", "");
   if (line.type == "metrics") line.values = numbers(json.at("values"));
   if (line.type == "finished") line.values = numbers(json.at("summary"));
-  if (line.type == "measurement")
+  if (line.type == "measurement") {
     for (const Json& value : json.at("values")) line.measured.push_back(number(value));
+    for (const Json& axis : json.at("axes")) line.axes.emplace_back(axis.at("name"), axis.at("values"));
+  }
   if (line.type == "started") {
     line.fresh = json.at("restored").is_null();
     if (!line.fresh) line.restored_step = json.at("restored").at("step");
@@ -74,18 +75,18 @@ JournalLine parse(std::string_view text) {
 
 }  // namespace
 
-WorkerJobs::WorkerJobs() {
-  const std::vector<std::uint16_t> tokens = made_up_tokens();
+WorkerJobs::WorkerJobs(std::int64_t count) : tokens_(count) {
+  const std::vector<std::uint16_t> tokens = made_up_tokens(tokens_);
   const std::string bytes(reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof(std::uint16_t));
   folder_.write("data/words.bin", bytes);
   Manifest manifest;
   data_ = {.digest = xxh3_128(bytes), .tokenizer = "bytes", .tokenizer_version = 1, .vocabulary = 257};
   manifest.identity = data_;
-  manifest.tokens = kTokens;
+  manifest.tokens = tokens_;
   manifest.documents = 1;
   manifest.files = {{.path = "words.bin",
                      .bytes = static_cast<std::int64_t>(bytes.size()),
-                     .tokens = kTokens,
+                     .tokens = tokens_,
                      .digest = data_.digest}};
   folder_.write("data/words.manifest", to_json(manifest));
 }
@@ -139,11 +140,15 @@ Launch WorkerJobs::default_launch() const {
 EvaluateJob WorkerJobs::evaluation_of(const fs::path& training, std::vector<std::int64_t> lengths) const {
   auto task = std::make_unique<PerplexityOptions>();
   task->lengths = std::move(lengths);
+  return evaluation_of(training, std::move(task));
+}
+
+EvaluateJob WorkerJobs::evaluation_of(const fs::path& training, std::unique_ptr<TaskOptions> task) const {
   return {.checkpoint_job = training.filename().native(), .task = std::move(task), .data = data_};
 }
 
 std::vector<std::int64_t> WorkerJobs::tokens() const {
-  std::vector<std::int64_t> tokens(kTokens);
+  std::vector<std::int64_t> tokens(static_cast<std::size_t>(tokens_));
   PackedCorpus(folder_.path() / "data/words.manifest").read(0, tokens);
   return tokens;
 }
@@ -244,6 +249,13 @@ double JournalLine::value(const std::string& wanted) const {
     if (key == wanted) return value;
   ADD_FAILURE() << "no value '" << wanted << "' in " << text;
   return std::nan("");
+}
+
+std::vector<double> JournalLine::axis(const std::string& wanted) const {
+  for (const auto& [key, coordinates] : axes)
+    if (key == wanted) return coordinates;
+  ADD_FAILURE() << "no axis '" << wanted << "' in " << text;
+  return {};
 }
 
 std::vector<JournalLine> journal_of(const fs::path& job, int attempt) {

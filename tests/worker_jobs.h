@@ -21,7 +21,7 @@ namespace mestre {
 /// A workspace with a small corpus of made-up words. Gone with the object.
 class WorkerJobs {
  public:
-  WorkerJobs();
+  explicit WorkerJobs(std::int64_t tokens = 6000);  // of the corpus
 
   /// Six steps of two sequences of 16 tokens, one layer of each mixer: a run of a tenth of a second.
   [[nodiscard]] TrainJob small_training() const;
@@ -32,6 +32,7 @@ class WorkerJobs {
   /// What add wrote: one thread, checkpoints at the end alone, a point of the curves at every step.
   [[nodiscard]] Launch default_launch() const;
   [[nodiscard]] EvaluateJob evaluation_of(const fs::path& training, std::vector<std::int64_t> lengths) const;
+  [[nodiscard]] EvaluateJob evaluation_of(const fs::path& training, std::unique_ptr<TaskOptions> task) const;
   /// Tokens of the corpus, in order.
   [[nodiscard]] std::vector<std::int64_t> tokens() const;
 
@@ -39,6 +40,7 @@ class WorkerJobs {
 
  private:
   TestFolder folder_;
+  std::int64_t tokens_;
   DataIdentity data_;
 };
 
@@ -88,9 +90,11 @@ struct JournalLine {
   Values values;  // of metrics and of the summary of finished
   std::string cause, message, name, digest, file;
   std::vector<double> measured;
-  bool fresh = false;  // of started: nothing was restored
+  std::vector<std::pair<std::string, std::vector<double>>> axes;  // of a measurement
+  bool fresh = false;                                             // of started: nothing was restored
   std::int64_t restored_step = 0;
   [[nodiscard]] double value(const std::string& wanted) const;
+  [[nodiscard]] std::vector<double> axis(const std::string& wanted) const;
 };
 
 /// All lines of an attempt's journal; a line that does not fit its chain fails the test.

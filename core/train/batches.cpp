@@ -14,17 +14,20 @@ namespace mestre {
 
 namespace {
 
+void check_token(const PackedCorpus& corpus, std::int64_t largest) {
+  const std::int64_t vocabulary = corpus.manifest().identity.vocabulary;
+  if (largest >= vocabulary)
+    throw JobFailure(Cause::kData,
+                     fmt::format("the text holds token {}, but its manifest knows {} tokens", largest, vocabulary));
+}
+
 // Plain loops, no operation of Torch's: a thread that reads ahead must not start a team of threads of its own.
 void read_block(const PackedCorpus& corpus, std::int64_t begin, std::span<std::int64_t> tokens,
                 std::span<std::int64_t> targets) {
   corpus.read(begin, tokens);
   std::copy(tokens.begin() + 1, tokens.end(), targets.begin());
   corpus.read(begin + static_cast<std::int64_t>(tokens.size()), targets.last(1));
-  const std::int64_t vocabulary = corpus.manifest().identity.vocabulary;
-  const std::int64_t largest = std::max(tokens.front(), *std::max_element(targets.begin(), targets.end()));
-  if (largest >= vocabulary)
-    throw JobFailure(Cause::kData,
-                     fmt::format("the text holds token {}, but its manifest knows {} tokens", largest, vocabulary));
+  check_token(corpus, std::max(tokens.front(), *std::max_element(targets.begin(), targets.end())));
 }
 
 // Memory for a batch, filled row by row.
@@ -70,6 +73,17 @@ auto open_checked(const Launch& launch, const std::string& name, const std::stri
 }
 
 }  // namespace
+
+at::Tensor read_rows(const PackedCorpus& corpus, std::span<const std::int64_t> begins, std::int64_t length) {
+  at::Tensor rows = at::empty({static_cast<std::int64_t>(begins.size()), length}, at::kLong);
+  auto* row = rows.mutable_data_ptr<std::int64_t>();
+  for (const std::int64_t begin : begins) {
+    corpus.read(begin, {row, static_cast<std::size_t>(length)});
+    check_token(corpus, *std::max_element(row, row + length));
+    row += length;
+  }
+  return rows;
+}
 
 Batch read_blocks(const PackedCorpus& corpus, std::span<const std::int64_t> begins, std::int64_t length,
                   at::Device device) {

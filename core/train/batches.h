@@ -19,8 +19,13 @@ struct Batch {
   at::Tensor targets;  // the same, one token further
 };
 
+/// Tokens [begin of each, + length) of `corpus`, [begins, length] int64. Throws JobFailure (data) where one is beyond
+/// the manifest's vocabulary.
+[[nodiscard]] at::Tensor read_rows(const PackedCorpus& corpus, std::span<const std::int64_t> begins,
+                                   std::int64_t length);
+
 /// Blocks [begin of each, + length + 1) of `corpus` as a batch in memory of the host, from which copies to `device` are
-/// fast. Throws JobFailure (data) where a token is beyond the manifest's vocabulary.
+/// fast. Throws as read_rows.
 [[nodiscard]] Batch read_blocks(const PackedCorpus& corpus, std::span<const std::int64_t> begins, std::int64_t length,
                                 at::Device device = at::kCPU);
 

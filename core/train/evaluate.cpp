@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/journal/folders.h"
+#include "core/tasks/entropy/run.h"
 #include "core/tasks/perplexity/run.h"
 #include "core/train/batches.h"
 #include "core/train/checkpoint.h"
@@ -19,7 +20,8 @@
 namespace mestre {
 namespace {
 
-constexpr std::array<TaskRun, 1> kRuns = {{
+constexpr std::array<TaskRun, 2> kRuns = {{
+    {"entropy", run_entropy},
     {"perplexity", run_perplexity},
 }};
 

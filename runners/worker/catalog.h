@@ -15,9 +15,9 @@ namespace mestre {
 void require_features(const Job& job);
 
 /// One line of JSON:
-/// {"build":{"commit":…,"compiler":…,"dirty":…,"torch":…,"version":…},"devices":["cpu"],"features":["mixer attention",
-/// …,"precision
-/// float32",…],"job_format":1,"versions":{"initialization":1,"mixers":{"attention":1,…},"optimizer":1,"sampler":1,"tasks":{"perplexity":1}}}
+/// {"build":{"commit":…,"compiler":…,"dirty":…,"torch":…,"version":…},"devices":["cpu"],
+/// "features":["mixer attention",…,"precision float32",…],"job_format":1,"versions":{"initialization":1,
+/// "mixers":{"attention":1,…},"optimizer":1,"sampler":1,"tasks":{"entropy":1,"perplexity":1}}}
 [[nodiscard]] std::string catalog_json();
 
 }  // namespace mestre

@@ -12,6 +12,7 @@
 #include "core/journal/folders.h"
 #include "core/journal/scanner.h"
 #include "core/mixers/attention/options.h"
+#include "core/tasks/entropy/options.h"
 #include "tests/worker_jobs.h"
 
 namespace mestre {
@@ -129,6 +130,31 @@ TEST_F(Worker, EvaluatesTheLastCheckpointOfATraining) {
   EXPECT_NE(measurements[0].text.find(R"("details":{"blocks":146,"tokens":5840})"), std::string::npos)
       << measurements[0].text;
   EXPECT_EQ(journal_of(evaluation, 2).front().restored_step, 6);
+}
+
+TEST_F(Worker, MeasuresTheEntropiesOfACheckpoint) {
+  const auto measured = [](const WorkerJobs& jobs) {
+    const fs::path training = jobs.add(jobs.small_training());
+    EXPECT_EQ(run_worker(training), 0);
+    EntropyOptions options;
+    options.samples = 5;
+    options.context = 40;
+    options.new_tokens = 6;
+    const fs::path measurement = jobs.add(jobs.evaluation_of(training, options.clone()));
+    EXPECT_EQ(run_worker(measurement), 0);
+    EXPECT_EQ(journal_of(measurement, 1).back().value("tokens"), options.tokens(0));
+    return lines_of(measurement, 1, "measurement");
+  };
+  const std::vector<JournalLine> lines = measured(jobs_), again = measured(WorkerJobs());
+  ASSERT_EQ(lines.size(), 6U);
+  EXPECT_EQ(lines[0].name, "attention_entropy");
+  EXPECT_EQ(lines[0].axis("layer"), std::vector<double>{1});
+  EXPECT_EQ(lines[0].axis("head"), (std::vector<double>{0, 1}));
+  EXPECT_EQ(lines[2].name, "selection_entropy");
+  EXPECT_EQ(lines[2].axis("layer"), std::vector<double>{0});
+  for (const double nats : lines[0].measured) EXPECT_TRUE(0 < nats && nats <= std::log(8.0)) << nats;
+  for (const double nats : lines[2].measured) EXPECT_TRUE(0 < nats && nats <= std::log(40.0)) << nats;
+  for (std::size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(lines[i].measured, again[i].measured) << lines[i].name;
 }
 
 // The interval between points of the curves does not divide the step of any checkpoint, so that an open interval is

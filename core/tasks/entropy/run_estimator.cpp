@@ -32,7 +32,7 @@ void EntropyEstimator::saw_delta(const at::Tensor& delta) {
   const std::int64_t length = delta.size(1);
   const std::int64_t rows = std::clamp<std::int64_t>(kBlockElements / (delta.size(0) * delta.size(2)), 1, length);
   if (!delta_sum_.defined()) {
-    delta_sum_ = at::zeros({delta.size(0), delta.size(2)}, at::kDouble);
+    delta_sum_ = at::zeros({delta.size(0), delta.size(2)}, delta.options().dtype(at::kDouble));
     delta_log_sum_ = at::zeros_like(delta_sum_);
   }
   for (std::int64_t first = 0; first < length; first += rows) {
