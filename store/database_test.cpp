@@ -41,8 +41,8 @@ TEST_F(DatabaseTest, IsCreatedOnceAndOpensAgain) {
   Database database = Database::open_for_reading(path_);
   EXPECT_EQ(rows(database,
                  "SELECT group_concat(name) FROM (SELECT name FROM sqlite_schema WHERE type = 'view' ORDER BY name)"),
-            "attempts,curves,events,jobs,measurements,run_jobs,runs,sweeps\n");
-  for (const char* view : {"runs", "run_jobs", "jobs", "attempts", "curves", "measurements", "events"})
+            "attempts,curves,entropies,events,jobs,measurements,run_jobs,runs,sweeps\n");
+  for (const char* view : {"runs", "run_jobs", "jobs", "attempts", "curves", "measurements", "entropies", "events"})
     EXPECT_EQ(rows(database, fmt::format("SELECT * FROM {}", view)), "") << view;
 }
 

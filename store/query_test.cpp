@@ -72,7 +72,7 @@ TEST_F(QueryTest, RunsTheExamplesOfTheReadme) {
     examples.remove_prefix(end + 1);
     ++count;
   }
-  EXPECT_EQ(count, 5);
+  EXPECT_EQ(count, 6);
 }
 
 TEST_F(QueryTest, RefusesWhatIsNotReading) {

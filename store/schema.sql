@@ -259,6 +259,36 @@ WHERE attempt.valid_through IS NULL
    OR measurement.seq <= (SELECT max(seq) FROM event
                             WHERE event.attempt_id = attempt.attempt_id AND event.type = 'checkpoint' AND event.step <= attempt.valid_through);
 
+-- What [[measure]] quantity = "entropy" found (core/tasks/entropy): one row per layer, of attention per layer and head, for each run that the job
+-- belongs to. `quantity` is 'attention_entropy', 'selection_entropy' or 'delta_mean'; values are means over texts.
+CREATE VIEW entropies AS
+SELECT
+  sweep.name AS sweep, cell.name AS cell, job.id AS job,
+  cell_job.name  AS name,      -- of the [[measure]]
+  attempt.number AS attempt,
+  measurement.name AS quantity,
+  json_extract(measurement.axes, '$[0].values[' || (item.key / json_extract(measurement.axes, '$[0].stride')) || ']')
+    AS layer,  -- index of the block (mixer + MLP), from 0
+  json_extract(measurement.axes, '$[1].values[' || (item.key % json_extract(measurement.axes, '$[0].stride')) || ']')
+    AS head,   -- from 0; NULL where the quantity has none
+  CASE item.type WHEN 'text' THEN NULL ELSE item.value END AS value,
+  CASE item.type WHEN 'text' THEN item.value END AS non_finite,  -- 'nan', 'inf', '-inf'
+  CASE json_type(error.data, '$[' || item.key || ']') WHEN 'text' THEN NULL ELSE json_extract(error.data, '$[' || item.key || ']') END
+    AS standard_error,  -- over texts, in the unit of the value; NULL where there is one text
+  measurement.unit AS unit,  -- 'nats'; empty: a plain number
+  measurement.details ->> '$.samples' AS samples,  -- texts
+  measurement.details ->> '$.estimator_version' AS estimator_version,
+  measurement.details ->> '$.new_tokens' AS new_tokens,  -- tokens that the model wrote behind each text
+  measurement.details ->> '$.context' AS context,  -- tokens of a text and its answer
+  measurement.t AS t  -- s since the epoch
+FROM sweep JOIN cell USING (sweep_id) JOIN cell_job USING (cell_id) JOIN job USING (job_id) JOIN attempt USING (job_id) JOIN measurement USING (attempt_id)
+  LEFT JOIN measurement AS error ON error.attempt_id = measurement.attempt_id AND error.name = measurement.name || '_standard_error'
+                                AND error.axes = measurement.axes
+  JOIN json_each(measurement.data) AS item
+WHERE measurement.name IN ('attention_entropy', 'selection_entropy', 'delta_mean')
+  AND json_extract(measurement.axes, '$[0].name') = 'layer'
+  AND attempt.valid_through IS NULL;
+
 CREATE VIEW events AS
 SELECT
   job.id AS job, attempt.number AS attempt, event.seq AS seq,
