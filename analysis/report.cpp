@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "analysis/cells.h"
+#include "analysis/entropies.h"
 #include "core/base/files.h"
 #include "core/base/units.h"
 
@@ -118,7 +119,7 @@ class Folder {
   Report& report_;
 };
 
-std::string figures(const SweepResults& results, const std::map<std::string, Curve>& curves, Folder& folder) {
+std::string figures(Database& database, const SweepResults& results, Folder& folder) {
   std::string sections;
   for (const auto& [evaluation, figure] : perplexity_figures(results)) {
     const std::string scale =
@@ -126,7 +127,9 @@ std::string figures(const SweepResults& results, const std::map<std::string, Cur
     const std::string name = evaluation == "perplexity" ? evaluation : "perplexity-" + file_name(evaluation);
     sections += folder.add(figure, "Mean over seeds; bars are 95 % t intervals." + scale, name);
   }
-  const Figure loss = loss_figure(results, curves);
+  for (const EntropyFigure& entropy : entropy_figures(results, read_entropies(database, results.name)))
+    sections += folder.add(entropy.figure, entropy.caption, file_name(entropy.name));
+  const Figure loss = loss_figure(results, read_curves(database, results.name, "loss"));
   std::string caption = fmt::format(
       "Mean over seeds of at most {} averages of neighbouring points; bands are 95 % t intervals.", kCurvePoints);
   if (std::isfinite(loss.y.high)) caption += " The start lies above the upper edge; the CSV has it.";
@@ -139,7 +142,7 @@ Report write_report(Database& database, const SweepResults& results, const fs::p
   Report report{.main = main_table(results), .markdown = folder / "report.md"};
   Folder files(folder, report);
   report.files.push_back(report.markdown);
-  const std::string sections = figures(results, read_curves(database, results.name, "loss"), files);
+  const std::string sections = figures(database, results, files);
   files.write("table.md", to_markdown(report.main));
   files.write("table.csv", to_csv(report.main));
   files.write("table.tex", to_latex(report.main));

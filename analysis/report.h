@@ -1,4 +1,4 @@
-// A sweep's results as people read them: the main table, two kinds of figures, and a folder that holds them all.
+// A sweep's results as people read them: the main table, the figures, and a folder that holds them all.
 //
 // The table has the form of the study's Table 3: a row per experiment (repetitions that differ only in seeds are
 // averaged), with parameters, training speed and the perplexity at each context length. Everything is made of what the
@@ -41,8 +41,8 @@ struct Report {
 };
 
 /// Writes report.md, table.{md,csv,tex}, jobs.csv and figures/*.{svg,csv,gnuplot} into `folder`, which is made where it
-/// is not there. Each file is replaced whole. `database` is asked for the curves. Throws Error where a file cannot be
-/// written.
+/// is not there. Each file is replaced whole. `database` is asked for the curves and the entropies. Throws Error where
+/// a file cannot be written.
 Report write_report(Database& database, const SweepResults& results, const fs::path& folder);
 
 }  // namespace mestre
