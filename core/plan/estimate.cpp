@@ -39,7 +39,8 @@ Estimate sizes_of(const ModelCost& cost) {
 // to fit the GPU; where that is not known, one.
 double micro_batch(const TrainOptions& train, const LaunchOptions& launch, double fixed, double per_sequence) {
   const std::int64_t devices = std::max<std::int64_t>(1, launch.gpus);
-  const auto share = static_cast<double>((train.sequences_per_step + devices - 1) / devices);
+  const std::int64_t whole_share = (train.sequences_per_step + devices - 1) / devices;
+  const auto share = static_cast<double>(whole_share);
   if (launch.micro_batch != kAutoMicroBatch)
     return launch.micro_batch > 0 ? std::min(static_cast<double>(launch.micro_batch), share) : share;
   const Gpu* gpu = launch.gpus > 0 ? find_gpu(launch.gpu) : nullptr;

@@ -1,7 +1,9 @@
 // Plans whose training text is a mixture.
 
-#include <algorithm>
+#include <optional>
+#include <string>
 
+#include "core/data/manifest.h"
 #include "core/plan/plan_test_sweep.h"
 
 namespace mestre {
@@ -105,7 +107,7 @@ TEST_F(PlanMixtures, NeedTheCorporaThatTheyWereMadeOf) {
 TEST_F(PlanMixtures, NeedABlockOfEachCorpus) {
   EXPECT_FALSE(
       folder_.plan("[sweep]\nname = \"test\"\n[train]\ntokens = \"64Ki\"\nsequence_length = 20000\n"
-                   "sequences_per_step = 8\n[data]\ntrain = \"even/train.manifest\"\n" +
+                   "sequences_per_step = 1\n[data]\ntrain = \"even/train.manifest\"\n" +
                    std::string(kTestModel)));
   EXPECT_NE(folder_.said.find("'code/train.manifest' has 20,000 tokens, too few for a training block"),
             std::string::npos)
