@@ -20,7 +20,7 @@ test: setup-test format-check tests test-asan tidy  ## everything but what needs
 	$(CTEST) --test-dir build/release $(CTEST_FLAGS) -LE gpu
 
 QUICKSTART_TEXT = $(wildcard $(MESTRE_DEPS)/venv/lib/python3*/site-packages/torch/include)
-quickstart: build  ## train and compare five tiny models on real text, to a table and two figures
+quickstart: build  ## train and compare five tiny models on real text, to a table and four figures
 	build/release/bin/mestre data prepare torch-headers "$(QUICKSTART_TEXT)" --include '*.h' --holdout 0.03
 	build/release/bin/mestre run experiments/quickstart.toml --report
 

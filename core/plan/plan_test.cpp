@@ -233,7 +233,7 @@ TEST(Quickstart, PlansFifteenCellsOfMatchedSize) {
   const std::optional<Plan> plan = folder.plan(without_pins(read_file(experiments / "quickstart.toml")));
   ASSERT_TRUE(plan) << folder.said;
   EXPECT_EQ(plan->cells.size(), 15U);
-  EXPECT_EQ(plan->jobs.size(), 30U);
+  EXPECT_EQ(plan->jobs.size(), 45U);
   EXPECT_EQ(plan->baseline, (std::vector<std::pair<std::string, std::string>>{{"architecture", "Llama-2-SWA"}}));
   const auto baseline = static_cast<double>(plan->jobs[plan->cells[3].jobs[0]].estimate.parameters);
   for (const PlannedJob& job : plan->jobs)
