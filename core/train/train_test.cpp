@@ -130,7 +130,7 @@ class ThreeRoles : public torch::nn::Module {
     at::manual_seed(12);
     for (const char* name : {"embedding", "norm", "out"}) {
       const auto child = register_module(name, std::make_shared<torch::nn::Module>());
-      weights.push_back(child->register_parameter("weight", at::randn({40})));
+      weights.push_back(child->register_parameter("weight", at::randn({64})));
     }
   }
   std::vector<at::Tensor> weights;
