@@ -166,6 +166,8 @@ RC_GTEST_PROP(PlanProperties, WhatFollowsTheTrainingDoesNotChangeIt, ()) {
 
 // Another value than the default that the field allows, as TOML.
 std::string another_value(const OptionField& field) {
+  if (std::holds_alternative<std::vector<std::string>>(field.initial))
+    return fmt::format("[\"{}\"]", field.field.choices.empty() ? "norm: 0.5" : field.field.choices.back());
   if (!field.field.choices.empty()) return fmt::format("\"{}\"", field.field.choices.back());
   if (const bool* flag = std::get_if<bool>(&field.initial)) return *flag ? "false" : "true";
   if (std::holds_alternative<std::int64_t>(field.initial)) return field.field.name == "tokens" ? "16384" : "32";

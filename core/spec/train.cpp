@@ -175,8 +175,10 @@ void TrainOptions::check(const Problem& problem) const {
   if (warmup_tokens > tokens && tokens > 0)
     problem("warmup_tokens", fmt::format("a warm-up of {} tokens in a training of {}", warmup_tokens, tokens),
             "expected fewer than train.tokens");
-  if (schedule == "wsd" && warmup_tokens == 0 && warmup + cooldown > 1)
-    problem("cooldown", fmt::format("a cooldown of {} behind a warm-up of {} is more than the whole", cooldown, warmup),
+  const double warm = warmup_tokens > 0 ? static_cast<double>(warmup_tokens) / static_cast<double>(tokens) : warmup;
+  if (schedule == "wsd" && warm + cooldown > 1)
+    problem("cooldown",
+            fmt::format("a cooldown of {} behind a warm-up of {} is more than the whole", cooldown, rounded(warm)),
             "expected shares of at most 1 together");
   check_factors(learning_rate_factors, problem);
   if (beta1 == 1 || beta2 == 1)

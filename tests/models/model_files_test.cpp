@@ -101,7 +101,6 @@ void expect_role(const std::string& name, const at::Tensor& parameter) {
   const bool has_two = is({"embedding", "head", "matrix", "convolution"}) || name.ends_with(".A_log");
   EXPECT_TRUE(!has_one_dimension || parameter.dim() == 1) << name;
   EXPECT_TRUE(!has_two || parameter.dim() == 2) << name;
-  EXPECT_TRUE(!is({"matrix"}) || parameter.size(1) > kMostTaps) << name;
   EXPECT_TRUE(!is({"convolution"}) || parameter.size(1) <= kMostTaps) << name;
   EXPECT_TRUE(!is({"vector", "ssm"}) || name.find(".mixer.") != std::string::npos) << name;
 }
