@@ -39,8 +39,9 @@ class Sequential {
     const std::vector<Tensor> h_and_gate = at::linear(x, of("in_proj.weight")).chunk(2, -1);
     const Tensor &weight = of("conv1d.weight"), taps = weight.unsqueeze(1);
     const Tensor padded = at::constant_pad_nd(h_and_gate[0].transpose(1, 2), {weight.size(1) - 1, 0});
-    const Tensor u =
-        at::silu(at::conv1d(padded, taps, of("conv1d.bias"), 1, 0, 1, weight.size(0))).transpose(1, 2).contiguous();
+    const std::vector<std::int64_t> one = {1}, none = {0};
+    const Tensor convolved = at::conv1d(padded, taps, of("conv1d.bias"), one, none, one, weight.size(0));
+    const Tensor u = at::silu(convolved).transpose(1, 2).contiguous();
     const std::int64_t state = of("A_log").size(1), rank = of("dt_proj.weight").size(1);
     const std::vector<Tensor> r_b_c = at::linear(u, of("x_proj.weight")).split_with_sizes({rank, state, state}, -1);
     const Tensor delta = at::softplus(at::linear(r_b_c[0], of("dt_proj.weight"), of("dt_proj.bias")));
