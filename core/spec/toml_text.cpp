@@ -11,11 +11,14 @@ namespace {
 // Walks over the text once. Strings and comments are skipped; a chain of words joined by dots is a key (or a number,
 // which has one dot).
 class Scanner {
+  static constexpr char32_t kByteOrderMark = 0xFEFF;
+
  public:
   explicit Scanner(std::string_view text) : text_(text) {}
 
   std::optional<TextProblem> run() {
     while (!text_.empty() && !problem_) {
+      if (text_.front() == '"' || text_.front() == '\'') report_quote_in_word();
       if (text_.starts_with("\"\"\"") || text_.starts_with("'''")) {
         skip_string(text_.substr(0, 3));
       } else if (text_.front() == '"' || text_.front() == '\'') {
@@ -34,7 +37,7 @@ class Scanner {
  private:
   void step() {
     const char c = text_.front();
-    if (static_cast<unsigned char>(c) >= 0x80) report_foreign();
+    if (foreign()) report_foreign();
     const bool word =
         (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || c == '-';
     if (word) {
@@ -56,11 +59,37 @@ class Scanner {
   // TOML has none outside strings and comments, and toml++ 3.3 reaches what it believes unreachable for some of them.
   void report_foreign() {
     const auto [code_point, length] = first_code_point(text_);
-    const bool byte_order_mark = code_point == 0xFEFF && where_.line == 1 && where_.column == 1;
+    const bool byte_order_mark = code_point == kByteOrderMark && where_.line == 1 && where_.column == 1;
     if (byte_order_mark || code_point == kInvalidUtf8) return;  // the parser's to skip; advance() tells of the other
     report(where_, fmt::format("'{}' outside a string", escaped(text_.substr(0, length))),
            "expected ASCII here; text in other letters stands in quotes");
   }
+
+  // No TOML: and toml++ 3.3 reads on to the next blank, over letters that report_foreign() keeps from it elsewhere.
+  void report_quote_in_word() {
+    constexpr std::string_view kBeforeText = " \t\r\n=,.[{";
+    if (before_ != 0 && before_ != kByteOrderMark && kBeforeText.find(static_cast<char>(before_)) == std::string::npos)
+      report(where_, "a quote in the middle of a word", "expected a blank, '=' or ',' before text in quotes");
+  }
+
+  // After a backslash. The same letters again: toml++ asks of them whether they are blanks.
+  void skip_escaped(bool several_lines) {
+    const bool joins_lines = several_lines && blank();
+    if (!joins_lines) {
+      if (foreign())
+        report(where_, "a backslash before a letter beyond ASCII", "expected \\\\ for a backslash in a text");
+      advance();
+      return;
+    }
+    while (blank() && !problem_) advance();
+    if (foreign())
+      report(where_, "a letter beyond ASCII where a backslash joins two lines", "expected the two lines as one");
+  }
+
+  [[nodiscard]] bool blank() const {
+    return !text_.empty() && std::string_view(" \t\r\n").find(text_.front()) != std::string::npos;
+  }
+  [[nodiscard]] bool foreign() const { return !text_.empty() && static_cast<unsigned char>(text_.front()) >= 0x80; }
 
   void begin_word() {
     if (!after_dot_) {
@@ -97,8 +126,9 @@ class Scanner {
         return;
       }
       if (text_.front() == '\n' && !several_lines) return;  // the parser reports it
-      if (escapes && text_.front() == '\\' && text_.size() > 1) advance();
+      const bool escape = escapes && text_.front() == '\\';
       advance();
+      if (escape && !text_.empty()) skip_escaped(several_lines);
     }
   }
 
@@ -110,6 +140,7 @@ class Scanner {
     }
     if (code_point == 0) report(where_, "byte 0x00 in a text", "expected TOML; is this file of another kind?");
     text_.remove_prefix(length);
+    before_ = code_point;
     ++where_.column;
     if (code_point == '\n') {
       ++where_.line;
@@ -123,6 +154,7 @@ class Scanner {
 
   std::string_view text_;
   Position where_ = {.file = -1, .line = 1, .column = 1};
+  char32_t before_ = 0;  // the character before text_
   Position chain_start_;
   std::int64_t parts_ = 0;
   bool in_word_ = false;
