@@ -1,7 +1,5 @@
 // The view `entropies` over journals as the measurement writes them (core/tasks/entropy).
 
-#include <limits>
-
 #include <gtest/gtest.h>
 
 #include "core/plan/plan.h"
@@ -11,8 +9,6 @@
 
 namespace mestre {
 namespace {
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 class EntropiesTest : public ::testing::Test {
  protected:

@@ -15,7 +15,6 @@
 namespace mestre {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // One line as a foreign worker may write it, with a right number and checksum behind what the journal holds.

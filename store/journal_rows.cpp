@@ -1,31 +1,10 @@
 #include "store/journal_rows.h"
 
-#include <SQLiteCpp/VariadicBind.h>
-
 #include "core/base/files.h"
 #include "core/base/options.h"
+#include "store/statement.h"
 
 namespace mestre {
-namespace {
-
-template <class Value>
-void bind_optional(SQLite::Statement& statement, int index, const std::optional<Value>& value) {
-  if (value) {
-    statement.bind(index, *value);
-  } else {
-    statement.bind(index);
-  }
-}
-
-template <class... Values>
-void execute(SQLite::Statement& statement, const Values&... values) {
-  statement.tryReset();
-  SQLite::bind(statement, values...);
-  statement.exec();
-}
-
-}  // namespace
-
 JournalRows::JournalRows(SQLite::Database& connection)
     : find_job_(connection, "SELECT job_id FROM job WHERE id = ?"),
       insert_job_(connection,

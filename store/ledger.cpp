@@ -3,7 +3,6 @@
 #include <SQLiteCpp/Database.h>
 #include <SQLiteCpp/Statement.h>
 #include <SQLiteCpp/Transaction.h>
-#include <SQLiteCpp/VariadicBind.h>
 #include <fmt/format.h>
 
 #include "core/base/error.h"
@@ -12,26 +11,10 @@
 #include "core/base/options.h"
 #include "core/plan/plan.h"
 #include "store/sqlite_error.h"
+#include "store/statement.h"
 
 namespace mestre {
 namespace {
-
-template <class... Values>
-void execute(SQLite::Statement& statement, const Values&... values) {
-  statement.tryReset();
-  SQLite::bind(statement, values...);
-  statement.exec();
-}
-
-template <class... Values>
-std::int64_t execute_for_id(SQLite::Statement& statement, const Values&... values) {
-  statement.tryReset();
-  SQLite::bind(statement, values...);
-  statement.executeStep();
-  const std::int64_t id = statement.getColumn(0).getInt64();
-  statement.tryReset();
-  return id;
-}
 
 // The members stay in the order of the axes, which is how people read them.
 void append_member(std::string& object, std::string_view name, std::string_view text) {

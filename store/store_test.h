@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,8 @@
 #include "store/query.h"
 
 namespace mestre {
+
+inline constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 /// A folder of its own, removed in the end; in memory where it can be, for thousands of commits wait for no disk there.
 class TemporaryFolder {

@@ -11,13 +11,13 @@
 #include "core/base/error.h"
 #include "core/base/hash.h"
 #include "core/base/options.h"
+#include "core/data/tokenizer.h"
 
 namespace mestre {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::int64_t kLargestVocabulary = 65536;  // tokens are uint16
 constexpr const char* kPrepare = "mestre data prepare";
 constexpr const char* kMix = "mestre data mix";
 constexpr std::int64_t kLargestCount = std::numeric_limits<std::int64_t>::max() / 4;

@@ -21,7 +21,6 @@ namespace {
 using sentencepiece::SentencePieceProcessor;
 
 constexpr int kVersion = 1;
-constexpr int kLargestVocabulary = std::numeric_limits<Token>::max() + 1;
 
 // A model file, loaded; immutable, so that threads share it.
 struct Model {

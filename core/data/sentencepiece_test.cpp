@@ -22,7 +22,7 @@ std::unique_ptr<Tokenizer> open(std::string_view name) {
   return open_tokenizer("sentencepiece:" + model_file(name).native());
 }
 
-std::vector<Token> encode(Tokenizer& tokenizer, std::string_view document) {
+std::vector<Token> encoded(Tokenizer& tokenizer, std::string_view document) {
   std::vector<Token> tokens;
   encode_document(tokenizer, document, tokens);
   return tokens;
@@ -89,10 +89,10 @@ TEST(SentencePiece, IsFrozen) {
   EXPECT_EQ(identity.tokenizer_version, 1);
   EXPECT_EQ(identity.vocabulary, 640);
   EXPECT_EQ(tokenizer->begin_token(), 1);
-  EXPECT_EQ(encode(*tokenizer, "the tokens of 12 documents\n\t  größer 🙂"),
+  EXPECT_EQ(encoded(*tokenizer, "the tokens of 12 documents\n\t  größer 🙂"),
             (std::vector<Token>{1,   285, 497, 328, 532, 573, 576, 527, 535, 13,  12,
                                 259, 558, 538, 632, 625, 265, 532, 243, 162, 156, 133}));
-  EXPECT_EQ(encode(*tokenizer, ""), std::vector<Token>{1});
+  EXPECT_EQ(encoded(*tokenizer, ""), std::vector<Token>{1});
 }
 
 TEST(SentencePiece, MakesOfWordsWhatTheLibraryMakesOfTheWhole) {
@@ -102,12 +102,12 @@ TEST(SentencePiece, MakesOfWordsWhatTheLibraryMakesOfTheWhole) {
   const auto tokenizer = open("bpe.model");
   for (int i = 0; i < 300; ++i) {
     const std::string text = random_text(random, 1 + random() % 60);
-    ASSERT_EQ(encode(*tokenizer, text), encoded_by_library("bpe.model", text)) << testing::PrintToString(text);
+    ASSERT_EQ(encoded(*tokenizer, text), encoded_by_library("bpe.model", text)) << testing::PrintToString(text);
   }
   // The same again for ordinary text, the cache being warm.
   const std::string page = read_file(fs::path(std::getenv("MESTRE_SOURCE")) / "README.md");
-  EXPECT_EQ(encode(*tokenizer, page), encoded_by_library("bpe.model", page));
-  EXPECT_EQ(encode(*tokenizer, page), encoded_by_library("bpe.model", page));
+  EXPECT_EQ(encoded(*tokenizer, page), encoded_by_library("bpe.model", page));
+  EXPECT_EQ(encoded(*tokenizer, page), encoded_by_library("bpe.model", page));
 }
 
 TEST(SentencePiece, MayBeCutWhereItSaysSo) {
@@ -138,7 +138,7 @@ TEST(SentencePiece, EncodesLongDocumentsPieceByPiece) {
     text += "the tokens of a document stand in order, " + std::to_string(text.size()) + "\n";
   EXPECT_LT(piece_of(*tokenizer, text), kPieceBytes);
   EXPECT_GT(piece_of(*tokenizer, text), kPieceBytes - 100);
-  EXPECT_EQ(encode(*tokenizer, text), encoded_by_library("bpe.model", text));
+  EXPECT_EQ(encoded(*tokenizer, text), encoded_by_library("bpe.model", text));
   // What offers no place to cut is cut all the same.
   EXPECT_EQ(piece_of(*tokenizer, std::string(kPieceBytes + 1, ' ')), kPieceBytes - 1);
   EXPECT_EQ(tokenizer->last_safe_cut(std::string(1000, ' ')), 0U);
@@ -147,17 +147,17 @@ TEST(SentencePiece, EncodesLongDocumentsPieceByPiece) {
 TEST(SentencePiece, EncodesOtherModelsWhole) {
   const auto tokenizer = open("unigram.model");
   const std::string text = "  the documents  are in order \xFF здравствуй ";
-  EXPECT_EQ(encode(*tokenizer, text), encoded_by_library("unigram.model", text));
+  EXPECT_EQ(encoded(*tokenizer, text), encoded_by_library("unigram.model", text));
   EXPECT_EQ(tokenizer->last_safe_cut(text), 0U);
   std::string large;
   while (large.size() <= kPieceBytes) large += "and so on ";
   EXPECT_EQ(large[piece_of(*tokenizer, large)], ' ');
-  EXPECT_EQ(encode(*tokenizer, large), encoded_by_library("unigram.model", large));
+  EXPECT_EQ(encoded(*tokenizer, large), encoded_by_library("unigram.model", large));
 }
 
 TEST(SentencePiece, DecodesWhatItEncoded) {
   const auto tokenizer = open("bpe.model");
-  std::vector<Token> tokens = encode(*tokenizer, "int main() {\n  return 'é';  }\n");
+  std::vector<Token> tokens = encoded(*tokenizer, "int main() {\n  return 'é';  }\n");
   encode_document(*tokenizer, " more 🙂", tokens);
   tokens.push_back(60000);
   EXPECT_EQ(tokenizer->decode(tokens), "<begin>int main() {\n  return 'é';  }\n<begin> more 🙂<60000>");
@@ -192,7 +192,7 @@ TEST(SentencePiece, SurvivesDamagedModels) {
     if (i % 2 == 1) damaged[random() % damaged.size()] = static_cast<char>(random());
     folder.write("damaged.model", damaged);
     try {
-      (void)encode(*open_tokenizer("sentencepiece:" + (folder.path() / "damaged.model").native()), "some text");
+      (void)encoded(*open_tokenizer("sentencepiece:" + (folder.path() / "damaged.model").native()), "some text");
     } catch (const Error& error) {
       EXPECT_NE(error.code(), ErrorCode::kBug) << error.message();
     }

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,6 +26,8 @@
 namespace mestre {
 
 using Token = std::uint16_t;
+
+inline constexpr std::int64_t kLargestVocabulary = std::numeric_limits<Token>::max() + 1;
 
 inline constexpr std::size_t kPieceBytes = std::size_t{1} << 18;
 /// The tokenizer's own file, which a packed corpus keeps beside its tokens.

@@ -11,7 +11,6 @@
 namespace mestre {
 namespace {
 
-const std::string kSeeds = "[[axis]]\ntrain.seed = [1, 2]\n";
 const std::string kTune = "[[stage]]\nname = \"tune\"\ntrain.steps = 3\ntrain.learning_rate = 0.001\n";
 
 const PlannedJob& job_called(const Plan& plan, std::size_t cell, const std::string& name) {
@@ -34,14 +33,15 @@ TEST(Budget, InStepsIsTheSameJobAsInTokens) {
   const std::set<std::string> tokens = ids_of(folder.sound("", "[train]\ntokens = 20480\n" + shape), "train");
   EXPECT_EQ(ids_of(folder.sound("", "[train]\nsteps = 10\n" + shape), "train"), tokens);
   EXPECT_EQ(ids_of(folder.sound("[[axis]]\ntrain.steps = [10]\n"), "train"), tokens);
-  EXPECT_EQ(ids_of(folder.sound(kSeeds + "[[when]]\nwhere = { seed = [1, 2] }\ntrain.steps = 10\ntrain.seed = 3407\n"),
-                   "train"),
-            tokens);
+  EXPECT_EQ(
+      ids_of(folder.sound(kTestSeeds + "[[when]]\nwhere = { seed = [1, 2] }\ntrain.steps = 10\ntrain.seed = 3407\n"),
+             "train"),
+      tokens);
 }
 
 TEST(Stage, GoesOnFromTheJobBeforeIt) {
   SweepFolder folder;
-  const Plan plan = folder.sound(kSeeds + kTune + "[[stage]]\nname = \"more\"\ntrain.tokens = 4096\n" +
+  const Plan plan = folder.sound(kTestSeeds + kTune + "[[stage]]\nname = \"more\"\ntrain.tokens = 4096\n" +
                                  "[[stage]]\nname = \"beside\"\nfrom = \"train\"\ntrain.steps = 4\n");
   EXPECT_EQ(jobs_of(plan, 0), (std::vector<std::string>{"train", "tune", "more", "beside"}));
   const auto from = [&](const std::string& name) {
@@ -59,13 +59,13 @@ TEST(Stage, GoesOnFromTheJobBeforeIt) {
   EXPECT_EQ(tune.train.learning_rate, 0.001);
   EXPECT_EQ(tune.train.seed_init, 2);
   EXPECT_TRUE(plan.features.contains(kStagesFeature));
-  EXPECT_EQ(job_called(plan, 0, "train").id, folder.sound(kSeeds).jobs[0].id);
+  EXPECT_EQ(job_called(plan, 0, "train").id, folder.sound(kTestSeeds).jobs[0].id);
 }
 
 TEST(Stage, BringsItsEvaluationsOnlyToTheCellsThatHaveIt) {
   SweepFolder folder;
   const std::string stage = kTune + "where = { seed = 2 }\n";
-  const Plan plan = folder.sound(kSeeds + stage + kTestEvaluation +
+  const Plan plan = folder.sound(kTestSeeds + stage + kTestEvaluation +
                                  "[[evaluate]]\nname = \"tuned\"\ntask = \"perplexity\"\ncheckpoint = \"tune\"\n"
                                  "lengths = [256, 512]\n");
   EXPECT_EQ(jobs_of(plan, 0), (std::vector<std::string>{"train", "perplexity"}));
@@ -92,7 +92,7 @@ TEST(Extends, MergesAsOneWouldByHand) {
   fs::create_directories(folder.path() / "base");
   replace_file(folder.path() / "base/parent.toml",
                "[sweep]\nname = \"parent\"\nquestion = \"why\"\nbaseline = { seed = 1 }\n" + std::string(kTestTrain) +
-                   "seed_data = 5\n" + kTestData + kTestModel + "swa.window = 8\n" + kSeeds +
+                   "seed_data = 5\n" + kTestData + kTestModel + "swa.window = 8\n" + kTestSeeds +
                    "[[axis]]\nname = \"rate\"\ntrain.learning_rate = [0.1, 0.2, 0.3]\n"
                    "[[exclude]]\nwhere = { seed = 1, rate = 0.2 }\n" +
                    kTestEvaluation);
@@ -106,7 +106,7 @@ TEST(Extends, MergesAsOneWouldByHand) {
   EXPECT_EQ(plan->question, "why");
   EXPECT_EQ(plan->baseline, (std::vector<std::pair<std::string, std::string>>{{"rate", "0.5"}}));
   const Plan by_hand = folder.sound(
-      kSeeds +
+      kTestSeeds +
           "[[axis]]\nname = \"rate\"\ntrain.learning_rate = [0.5, 0.2]\n[[axis]]\ntrain.warmup = [0.0, 0.5]\n"
           "[[exclude]]\nwhere = { seed = 1, rate = 0.2 }\n[[exclude]]\nwhere = { warmup = 0.5, seed = 2 }\n"
           "[[evaluate]]\nname = \"perplexity\"\nlengths = [128]\n",
@@ -161,7 +161,7 @@ TEST(MadeText, OfItemsNeedsTheItems) {
 TEST(Speed, IsMeasuredOnceForAllCellsOfOneModelAndMachine) {
   SweepFolder folder;
   const std::string speed = "[[measure]]\nquantity = \"prompt_throughput\"\nlengths = [256, 512]\n";
-  const Plan plan = folder.sound(kSeeds + speed);
+  const Plan plan = folder.sound(kTestSeeds + speed);
   EXPECT_EQ(plan.jobs.size(), 3U);
   const auto job = std::get<EvaluateJob>(parse_job(job_called(plan, 1, "prompt_throughput").spec));
   ASSERT_TRUE(job.setup);

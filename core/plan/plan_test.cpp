@@ -14,14 +14,9 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-const std::string kSeeds = "[[axis]]\ntrain.seed = [1, 2]\n";
-const std::string kArchitectures =
-    "[[axis]]\nname = \"architecture\"\n[[axis.cell]]\nlabel = \"A\"\nmodel.use = \"attention\"\n"
-    "[[axis.cell]]\nlabel = \"H\"\nmodel.use = \"hybrid\"\n";
-
 TEST(Plan, CrossesAxesTheLastFastest) {
   SweepFolder folder;
-  const Plan plan = folder.sound(kArchitectures + kSeeds, kTestTrain, "");
+  const Plan plan = folder.sound(kTestArchitectures + kTestSeeds, kTestTrain, "");
   EXPECT_EQ(names_of(plan), (Names{"architecture=A,seed=1", "architecture=A,seed=2", "architecture=H,seed=1",
                                    "architecture=H,seed=2"}));
   ASSERT_EQ(plan.axes.size(), 2U);
@@ -41,9 +36,9 @@ TEST(Plan, MovesTheKeysOfOneAxisTogether) {
 
 TEST(Plan, HasAnAxisOnlyWhereItsConditionHolds) {
   SweepFolder folder;
-  const Plan plan =
-      folder.sound(kArchitectures + "[[axis]]\nwhere = { architecture = \"H\" }\nmodel.swa.window = [8, 16]\n" + kSeeds,
-                   kTestTrain, "");
+  const Plan plan = folder.sound(
+      kTestArchitectures + "[[axis]]\nwhere = { architecture = \"H\" }\nmodel.swa.window = [8, 16]\n" + kTestSeeds,
+      kTestTrain, "");
   EXPECT_EQ(names_of(plan), (Names{"architecture=A,seed=1", "architecture=A,seed=2", "architecture=H,window=8,seed=1",
                                    "architecture=H,window=8,seed=2", "architecture=H,window=16,seed=1",
                                    "architecture=H,window=16,seed=2"}));
@@ -52,8 +47,8 @@ TEST(Plan, HasAnAxisOnlyWhereItsConditionHolds) {
 
 TEST(Plan, LeavesExcludedCellsOut) {
   SweepFolder folder;
-  const Plan plan = folder.sound(kArchitectures + kSeeds + "[[exclude]]\nwhere = { architecture = \"A\", seed = 2 }\n",
-                                 kTestTrain, "");
+  const Plan plan = folder.sound(
+      kTestArchitectures + kTestSeeds + "[[exclude]]\nwhere = { architecture = \"A\", seed = 2 }\n", kTestTrain, "");
   EXPECT_EQ(names_of(plan), (Names{"architecture=A,seed=1", "architecture=H,seed=1", "architecture=H,seed=2"}));
 }
 
@@ -92,7 +87,7 @@ TEST(Plan, SharesJobsBetweenCells) {
 TEST(Plan, EvaluatesWhatAConditionNames) {
   SweepFolder folder;
   const Plan plan =
-      folder.sound(kSeeds + kTestEvaluation +
+      folder.sound(kTestSeeds + kTestEvaluation +
                    "[[evaluate]]\nname = \"long\"\ntask = \"perplexity\"\nlengths = [1024]\nwhere = { seed = 2 }\n");
   EXPECT_EQ(plan.cells[0].jobs.size(), 2U);
   ASSERT_EQ(plan.cells[1].jobs.size(), 3U);
@@ -104,7 +99,7 @@ TEST(Plan, EvaluatesWhatAConditionNames) {
 
 TEST(Plan, OrdersContrastFirst) {
   SweepFolder folder;
-  const Plan plan = folder.sound(kArchitectures + kSeeds, kTestTrain, "");
+  const Plan plan = folder.sound(kTestArchitectures + kTestSeeds, kTestTrain, "");
   std::vector<std::size_t> order = {0, 1, 2, 3};
   std::sort(order.begin(), order.end(),
             [&](std::size_t a, std::size_t b) { return plan.jobs[a].priority < plan.jobs[b].priority; });
@@ -113,12 +108,12 @@ TEST(Plan, OrdersContrastFirst) {
 
 TEST(Plan, KnowsWhatIsFinishedAndHowFastItWas) {
   SweepFolder folder;
-  const Plan fresh = folder.sound(kSeeds);
+  const Plan fresh = folder.sound(kTestSeeds);
   EXPECT_FALSE(fresh.jobs[0].finished);
   EXPECT_FALSE(fresh.jobs[0].estimate.measured());
   folder.context.finished = {fresh.jobs[0].id};
   folder.context.speeds[fresh.jobs[1].speed_key] = {.tokens_per_second = 1024, .deviation = 0, .runs = 1};
-  const Plan known = folder.sound(kSeeds);
+  const Plan known = folder.sound(kTestSeeds);
   EXPECT_TRUE(known.jobs[0].finished);
   EXPECT_FALSE(known.jobs[1].finished);
   EXPECT_TRUE(known.jobs[1].estimate.measured());
@@ -141,7 +136,7 @@ TEST(Plan, PricesTrainingByItsFormulas) {
 
 TEST(Plan, WritesSpecsThatReadBack) {
   SweepFolder folder;
-  const Plan plan = folder.sound(kArchitectures + kSeeds + kTestEvaluation, kTestTrain, "");
+  const Plan plan = folder.sound(kTestArchitectures + kTestSeeds + kTestEvaluation, kTestTrain, "");
   ASSERT_EQ(plan.jobs.size(), 8U);
   for (const PlannedJob& job : plan.jobs) {
     EXPECT_EQ(canonical_spec(parse_job(job.spec)), job.spec);
@@ -165,7 +160,7 @@ TEST(Plan, GoesOnWithoutDataThatAreNotThere) {
   SweepFolder folder;
   const std::string data = "[data]\ntrain = \"other/train.manifest\"\nvalidation = \"text/validation.manifest\"\n";
   const std::optional<Plan> plan = folder.plan("[sweep]\nname = \"test\"\n" + std::string(kTestTrain) + data +
-                                               kTestModel + "vocabulary = 300\n" + kSeeds + kTestEvaluation);
+                                               kTestModel + "vocabulary = 300\n" + kTestSeeds + kTestEvaluation);
   ASSERT_TRUE(plan) << folder.said;
   EXPECT_EQ(folder.said, "");
   ASSERT_EQ(plan->missing.size(), 1U);
@@ -178,7 +173,7 @@ TEST(Plan, GoesOnWithoutDataThatAreNotThere) {
 
 TEST(PlanJson, IsTheSameForTheSamePlan) {
   SweepFolder folder;
-  const std::string rest = kArchitectures + kSeeds + kTestEvaluation;
+  const std::string rest = kTestArchitectures + kTestSeeds + kTestEvaluation;
   const std::string text = plan_json(folder.sound(rest, kTestTrain, ""));
   EXPECT_EQ(text, plan_json(folder.sound(rest, kTestTrain, "")));
   const auto json = nlohmann::json::parse(text);

@@ -13,6 +13,10 @@
 
 namespace mestre {
 
+inline const std::string kTestSeeds = "[[axis]]\ntrain.seed = [1, 2]\n";
+inline const std::string kTestArchitectures =
+    "[[axis]]\nname = \"architecture\"\n[[axis.cell]]\nlabel = \"A\"\nmodel.use = \"attention\"\n"
+    "[[axis.cell]]\nlabel = \"H\"\nmodel.use = \"hybrid\"\n";
 inline constexpr const char* kTestTrain = "[train]\ntokens = \"64Ki\"\nsequence_length = 256\nsequences_per_step = 8\n";
 inline constexpr const char* kTestData =
     "[data]\ntrain = \"text/train.manifest\"\nvalidation = \"text/validation.manifest\"\n";

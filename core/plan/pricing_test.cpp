@@ -13,9 +13,6 @@
 namespace mestre {
 namespace {
 
-constexpr const char* kTwoModels =
-    "[[axis]]\nname = \"architecture\"\n[[axis.cell]]\nlabel = \"A\"\nmodel.use = \"attention\"\n"
-    "[[axis.cell]]\nlabel = \"H\"\nmodel.use = \"hybrid\"\n";
 constexpr const char* kBaseline = "[sweep]\nname = \"test\"\nbaseline = { architecture = \"A\" }\n";
 
 TEST(Estimates, CountEachPartOfTheMemoryOfAGpu) {
@@ -87,7 +84,7 @@ TEST(Estimates, KnowTheGpusByName) {
 TEST(Budget, NamesTheCellsThatFitContrastFirst) {
   SweepFolder folder;
   const std::string text = std::string("[sweep]\nname = \"test\"\nbudget = \"HOURS GPUh\"\n") + kTestTrain + kTestData +
-                           kTwoModels + "[[axis]]\ntrain.seed = [1, 2]\n[resources]\ngpus = 1\n";
+                           kTestArchitectures + "[[axis]]\ntrain.seed = [1, 2]\n[resources]\ngpus = 1\n";
   const auto with = [&](double hours) {
     std::string changed = text;
     changed.replace(changed.find("HOURS"), 5, fmt::format("{:.12f}", hours));
@@ -149,8 +146,8 @@ TEST(Fairness, ComparesSizesBudgetsAndOptions) {
 
 TEST(Fairness, MarksCellsOfAPlan) {
   SweepFolder folder;
-  const std::string sweep = std::string(kBaseline) + "parameter_tolerance = 2\n" + kTestTrain + kTestData + kTwoModels +
-                            "[[axis]]\ntrain.seed = [1, 2]\n";
+  const std::string sweep = std::string(kBaseline) + "parameter_tolerance = 2\n" + kTestTrain + kTestData +
+                            kTestArchitectures + "[[axis]]\ntrain.seed = [1, 2]\n";
   std::optional<Plan> plan = folder.plan(sweep);
   ASSERT_TRUE(plan) << folder.said;
   EXPECT_TRUE(plan->marks.empty());
@@ -168,7 +165,7 @@ TEST(Fairness, MarksCellsOfAPlan) {
 
 TEST(Explaining, SaysWhereEachOptionComesFrom) {
   SweepFolder folder;
-  const std::string sweep = std::string(kBaseline) + kTestTrain + kTestData + kTwoModels +
+  const std::string sweep = std::string(kBaseline) + kTestTrain + kTestData + kTestArchitectures +
                             "[[axis]]\ntrain.seed = [1, 2]\n[[exclude]]\nwhere = { architecture = \"H\", seed = 2 }\n";
   folder.sound("");
   ASSERT_TRUE(folder.plan(sweep)) << folder.said;

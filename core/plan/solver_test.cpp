@@ -91,7 +91,7 @@ TEST(Solver, TellsTheResidual) {
   EXPECT_TRUE(std::isinf(residual(1, 0)));
 }
 
-constexpr const char* kTwoModels =
+constexpr const char* kTwoModelsOfTwoWidths =
     "[[axis]]\nname = \"architecture\"\n[[axis.cell]]\nlabel = \"A\"\nmodel.use = "
     "\"attention\"\nmodel.mlp.intermediate = 400\n"
     "[[axis.cell]]\nlabel = \"H\"\nmodel.use = \"hybrid\"\n";
@@ -125,7 +125,7 @@ TEST(Solve, MatchesTheBaselineInEachQuantity) {
         "{}[[solve]]\nwhere = {{ architecture = \"H\" }}\nvary = \"model.mlp.intermediate\"\ntarget = {{ {} = "
         "\"baseline\", tolerance = 0.02 }}\n"
         "[[axis]]\ntrain.seed = [1, 2]\n",
-        kTwoModels, quantity);
+        kTwoModelsOfTwoWidths, quantity);
     const std::optional<Plan> plan = folder.plan("[sweep]\nname = \"test\"\nbaseline = { architecture = \"A\" }\n" +
                                                  std::string(kTestTrain) + kTestData + rest);
     ASSERT_TRUE(plan) << folder.said;
