@@ -11,9 +11,10 @@
 namespace mestre {
 namespace {
 
-constexpr int kDigits = 4;  // significant, at most
+constexpr int kSignificantDigits = 4;  // at most
 
-/// A number rounded to kDigits, and the decimals that these digits reach to (negative where they end before the point).
+/// A number rounded to kSignificantDigits, and the decimals that these digits reach to (negative where they end before
+/// the point).
 struct Rounded {
   double value = 0;
   int decimals = 0;
@@ -25,9 +26,9 @@ Rounded rounded_to_digits(double number, int digits) {
           .decimals = digits - 1 - std::atoi(text.c_str() + text.find('e') + 1)};
 }
 
-/// The decimals that are needed to write `number` with kDigits, trailing zeros left out.
+/// The decimals that are needed to write `number` with kSignificantDigits, trailing zeros left out.
 int needed_decimals(double number) {
-  const auto [value, most] = rounded_to_digits(number, kDigits);
+  const auto [value, most] = rounded_to_digits(number, kSignificantDigits);
   for (int decimals = 0; decimals < most; ++decimals)
     if (std::strtod(fmt::format("{:.{}f}", value, decimals).c_str(), nullptr) == value) return decimals;
   return std::max(0, most);
@@ -51,21 +52,21 @@ std::string not_finite(double number) {
   return std::isnan(number) ? "nan" : number > 0 ? "inf" : "-inf";
 }
 
-/// "4.129e-06": as many of the kDigits as it takes.
+/// "4.129e-06": as many of the kSignificantDigits as it takes.
 std::string with_exponent(double rounded) {
   std::string text;
-  for (int decimals = 0; decimals < kDigits; ++decimals) {
+  for (int decimals = 0; decimals < kSignificantDigits; ++decimals) {
     text = fmt::format("{:.{}e}", rounded, decimals);
     if (std::strtod(text.c_str(), nullptr) == rounded) break;
   }
   return text;
 }
 
-/// `decimals` at most, and not more than kDigits allow.
+/// `decimals` at most, and not more than kSignificantDigits allow.
 std::string fixed(double number, int decimals) {
   if (!std::isfinite(number)) return not_finite(number);
   if (number == 0) return "0";
-  const Rounded rounded = rounded_to_digits(number, kDigits);
+  const Rounded rounded = rounded_to_digits(number, kSignificantDigits);
   if (std::abs(rounded.value) >= 1e15 || std::abs(rounded.value) < 1e-4) return with_exponent(rounded.value);
   return with_separators(fmt::format("{:.{}f}", rounded.value, std::clamp(rounded.decimals, 0, decimals)));
 }
@@ -104,7 +105,7 @@ Decimals decimals_of(const Table& table, std::size_t column) {
 /// decimal too many.
 int interval_decimals(const Interval& interval, int column) {
   if (interval.mean == 0) return std::max(column, 0);
-  const int most = rounded_to_digits(interval.mean, kDigits).decimals;
+  const int most = rounded_to_digits(interval.mean, kSignificantDigits).decimals;
   const int own = interval.half_width > 0 ? deserved_decimals(interval.half_width) + 1 : most;
   return std::max(0, std::clamp(column, std::min(most - 1, own), std::min(most, own)));
 }

@@ -10,9 +10,9 @@ namespace mestre {
 namespace {
 
 std::string superscript(std::size_t number) {
-  constexpr std::array<std::string_view, 10> kDigits = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
+  constexpr std::array<std::string_view, 10> kSuperscripts = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
   std::string text;
-  for (const char digit : std::to_string(number)) text += kDigits.at(static_cast<std::size_t>(digit - '0'));
+  for (const char digit : std::to_string(number)) text += kSuperscripts.at(static_cast<std::size_t>(digit - '0'));
   return text;
 }
 

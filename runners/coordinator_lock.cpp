@@ -12,7 +12,7 @@ namespace {
 
 // Two hold the lock for moments only: `mestre status` while it folds journals in, and a child that a coordinator was
 // forking for a worker when it was killed, until that child executes the worker.
-constexpr std::chrono::milliseconds kPatience{3000};
+constexpr std::chrono::milliseconds kLockPatience{3000};
 
 // Rewritten in place: a rename would put another file, with another lock, under the name.
 void sign(const FileLock& lock, const fs::path& path) {
@@ -34,7 +34,7 @@ std::optional<CoordinatorLock> CoordinatorLock::try_acquire(const Workspace& wor
 
 CoordinatorLock CoordinatorLock::acquire(const Workspace& workspace) {
   make_durable_folders(workspace.root);
-  if (auto lock = try_acquire(workspace, kPatience)) return std::move(*lock);
+  if (auto lock = try_acquire(workspace, kLockPatience)) return std::move(*lock);
   throw Error(ErrorCode::kBusy,
               fmt::format("another coordinator works on '{}': {}", workspace.root.native(), holder(workspace)))
       .hint("wait for it, or stop it: its jobs go on, and the next 'mestre run' takes them over");

@@ -12,9 +12,10 @@
 namespace mestre {
 namespace {
 
-constexpr auto kPatience = std::chrono::milliseconds(200);  // between two looks at the workers while nothing happens
-constexpr double kIngestInterval = 1.0;                     // s between two folds of the journals of running jobs
-constexpr std::size_t kEarlyLogTail = 400;                  // bytes of a worker's last words that a message quotes
+constexpr auto kPollInterval =
+    std::chrono::milliseconds(200);         // between two looks at the workers while nothing happens
+constexpr double kIngestInterval = 1.0;     // s between two folds of the journals of running jobs
+constexpr std::size_t kEarlyLogTail = 400;  // bytes of a worker's last words that a message quotes
 
 struct Budget {
   std::string_view cause;
@@ -97,7 +98,7 @@ bool Scheduler::run() {
   while (!stopped_) {
     start_ready();
     if (!unfinished()) break;
-    const std::vector<EndedTask> ended = runner_.wait(kPatience);
+    const std::vector<EndedTask> ended = runner_.wait(kPollInterval);
     const double now = now_seconds();
     if (!ended.empty() || now >= next_ingest) {
       ingest(false);

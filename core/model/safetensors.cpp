@@ -31,7 +31,7 @@ constexpr std::size_t kLengthBytes = 8;
 constexpr std::size_t kDataAlignment = 64;
 constexpr const char* kMetadataKey = "__metadata__";
 
-constexpr std::array<std::pair<std::string_view, at::ScalarType>, 10> kTypes = {{
+constexpr std::array<std::pair<std::string_view, at::ScalarType>, 10> kDataTypes = {{
     {"F64", at::kDouble},
     {"F32", at::kFloat},
     {"F16", at::kHalf},
@@ -135,7 +135,7 @@ class HeaderReader {
   }
 
   [[nodiscard]] at::ScalarType type_named(const std::string& tensor, std::string_view name) const {
-    for (const auto& [known, type] : kTypes)
+    for (const auto& [known, type] : kDataTypes)
       if (known == name) return type;
     corrupt(fmt::format("tensor '{}' has the unknown type '{}'", tensor, name));
   }
@@ -145,7 +145,7 @@ class HeaderReader {
 };
 
 std::string_view type_name(at::ScalarType type) {
-  for (const auto& [name, known] : kTypes)
+  for (const auto& [name, known] : kDataTypes)
     if (known == type) return name;
   throw Error(ErrorCode::kBug, fmt::format("safetensors has no name for the type {}", c10::toString(type)));
 }

@@ -19,7 +19,7 @@ using Json = nlohmann::json;
 // Where nobody says; the library computes longer sequences all the same.
 constexpr std::int64_t kLongest = 4096;
 
-[[noreturn]] void refuse(const std::string& why) {
+[[noreturn]] void refuse_model(const std::string& why) {
   throw Error(ErrorCode::kBadInput, "no family of Hugging Face's expresses the model: " + why)
       .hint("the layouts 'study' and 'mestre' may");
 }
@@ -31,9 +31,9 @@ const T& common_options(const std::vector<const MixerOptions*>& stack, std::size
   for (std::size_t layer = first; layer < stack.size(); layer += step) {
     const T* options = dynamic_cast<const T*>(stack[layer]);
     if (options == nullptr)
-      refuse(fmt::format("layer {} is of type '{}', expected '{}'", layer, stack[layer]->type(), T().type()));
+      refuse_model(fmt::format("layer {} is of type '{}', expected '{}'", layer, stack[layer]->type(), T().type()));
     if (common != nullptr && canonical_json(*common) != canonical_json(*options))
-      refuse(fmt::format("layer {} has other options than layer {}", layer, first));
+      refuse_model(fmt::format("layer {} has other options than layer {}", layer, first));
     common = options;
   }
   return *common;
@@ -54,11 +54,11 @@ Json common_members(const ModelSpec& model, const char* family, const char* arch
 
 Json transformer(const ModelSpec& model, std::int64_t longest) {
   const std::vector<const MixerOptions*> stack = model.stack();
-  if (stack.size() % 2 != 0) refuse("its layers are not pairs of attention and MLP");
+  if (stack.size() % 2 != 0) refuse_model("its layers are not pairs of attention and MLP");
   const auto& attention = common_options<AttentionOptions>(stack, 0, 2);
   const auto& mlp = common_options<MlpOptions>(stack, 1, 2);
-  if (!attention.rope) refuse("its attention has no rotary positions");
-  if (attention.short_convolution > 0) refuse("its attention has short convolutions");
+  if (!attention.rope) refuse_model("its attention has no rotary positions");
+  if (attention.short_convolution > 0) refuse_model("its attention has short convolutions");
   const bool mistral = attention.window > 0;
   Json json = mistral ? common_members(model, "mistral", "MistralForCausalLM")
                       : common_members(model, "llama", "LlamaForCausalLM");

@@ -27,14 +27,14 @@ Json versions_of(const ModelSpec& model) {
   return versions;
 }
 
-[[noreturn]] void refuse(const std::string& message) {
+[[noreturn]] void refuse_config(const std::string& message) {
   throw Error(ErrorCode::kBadInput, "config.json " + message);
 }
 
 CheckpointLayout our_layout(const std::string& name) {
   for (const auto& [known, layout] : kOurLayouts)
     if (known == name) return layout;
-  refuse(fmt::format("has the unknown layout '{}'", name));
+  refuse_config(fmt::format("has the unknown layout '{}'", name));
 }
 
 ModelConfig read_ours(const Json& json) {
@@ -47,15 +47,15 @@ ModelConfig read_ours(const Json& json) {
   config.longest = json.value("max_position_embeddings", std::int64_t{0});
   const ModelOptions& options = config.model.options;
   if (options.width < 1 || options.vocabulary < 1 || options.repeat < 1 || options.layers.empty())
-    refuse("has a model without width, vocabulary or layers");
+    refuse_config("has a model without width, vocabulary or layers");
   for (const std::string& layer : options.layers)
-    if (!config.model.instances.contains(layer)) refuse(fmt::format("has a layer '{}' without options", layer));
+    if (!config.model.instances.contains(layer)) refuse_config(fmt::format("has a layer '{}' without options", layer));
   for (const auto& [name, mixer] : config.model.instances)
     mixer->check(config.model.shape(), [](std::string_view field, const std::string& message, const std::string&) {
-      refuse(fmt::format("has a {} that cannot be: {}", field, message));
+      refuse_config(fmt::format("has a {} that cannot be: {}", field, message));
     });
   if (const Json ours = versions_of(config.model), &theirs = json.at("versions"); theirs != ours)
-    refuse(fmt::format("needs the mixers {}, but this build has {}", theirs.dump(), ours.dump()));
+    refuse_config(fmt::format("needs the mixers {}, but this build has {}", theirs.dump(), ours.dump()));
   return config;
 }
 
@@ -79,7 +79,7 @@ ModelConfig read_model_config(std::string_view text) {
     const bool ours = json.is_object() && json.value("model_type", "") == kOurFamily;
     return ours ? read_ours(json) : read_hugging_face_config(text);
   } catch (const Json::exception& problem) {
-    refuse(fmt::format("cannot be read: {}", problem.what()));
+    refuse_config(fmt::format("cannot be read: {}", problem.what()));
   }
 }
 

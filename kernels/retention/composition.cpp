@@ -18,7 +18,7 @@ namespace {
 
 using at::Tensor;
 
-constexpr std::int64_t kChunkTokens = 64;
+constexpr std::int64_t kRetentionChunkTokens = 64;
 
 /// The decays of all heads n between places of a chunk.
 struct Decays {
@@ -66,7 +66,7 @@ std::tuple<Tensor, Tensor> compose_retention(const Tensor& q, const Tensor& k, c
     const auto [o, final_state] = attend_token(q.to(type) * scale, k.to(type), v.to(type), decay, state);
     return {o.to(q.scalar_type()), final_state};
   }
-  const ChunkPlan plan = plan_chunks(q.size(1), kChunkTokens);
+  const ChunkPlan plan = plan_chunks(q.size(1), kRetentionChunkTokens);
   Decays decay = decays(plan, log_decay.repeat({batch}));
   if (reset.defined()) {
     const Tensor of_heads = reset.unsqueeze(-1).unsqueeze(-1).expand({-1, -1, heads, -1});

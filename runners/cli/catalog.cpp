@@ -25,7 +25,7 @@ namespace {
 
 constexpr std::array<const char*, 6> kKinds = {"models", "mixers", "tasks", "measurements", "sections", "commands"};
 
-struct Arguments {
+struct CatalogArguments {
   std::string kind;         // empty: all
   std::string models;       // empty: where model.use looks first
   std::int64_t length = 0;  // 0: each model's own
@@ -125,14 +125,14 @@ void print_described(const std::vector<Described>& all) {
 }
 
 // Where a sweep in experiments/ of the working directory, or in that itself, looks first; empty: nowhere.
-fs::path folder_of_models(const Arguments& arguments) {
+fs::path folder_of_models(const CatalogArguments& arguments) {
   if (!arguments.models.empty()) return arguments.models;
   std::error_code ignored;
   const std::vector<fs::path> folders = model_folders(fs::is_directory("experiments", ignored) ? "experiments" : "");
   return folders.empty() ? fs::path() : folders.front();
 }
 
-int show_models(const Arguments& arguments) {
+int show_models(const CatalogArguments& arguments) {
   const fs::path folder = folder_of_models(arguments);
   if (!fs::is_directory(folder))
     throw Error(ErrorCode::kNotFound, folder.empty() ? std::string("no folder 'models' here or above")
@@ -172,7 +172,7 @@ int show_commands(const CLI::App& app, bool json) {
   return kExitOk;
 }
 
-int show_kind(const Arguments& arguments, const CLI::App& app) {
+int show_kind(const CatalogArguments& arguments, const CLI::App& app) {
   if (arguments.kind == "models") return show_models(arguments);
   if (arguments.kind == "commands") return show_commands(app, arguments.json);
   const std::vector<Described> all = arguments.kind == "mixers"         ? describe_mixers()
@@ -188,7 +188,7 @@ int show_kind(const Arguments& arguments, const CLI::App& app) {
 }
 
 // One kind below the other; in JSON an object with a member for each. Models are shown where there are any.
-int show_all(Arguments arguments, const CLI::App& app) {
+int show_all(CatalogArguments arguments, const CLI::App& app) {
   std::string_view before = arguments.json ? "{" : "";
   for (const char* kind : kKinds) {
     arguments.kind = kind;
@@ -202,14 +202,14 @@ int show_all(Arguments arguments, const CLI::App& app) {
   return kExitOk;
 }
 
-int run(const Arguments& arguments, const CLI::App& app) {
+int run(const CatalogArguments& arguments, const CLI::App& app) {
   return arguments.kind.empty() ? show_all(arguments, app) : show_kind(arguments, app);
 }
 
 }  // namespace
 
 void register_catalog(CLI::App& app, const Globals&, Action& chosen) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<CatalogArguments>();
   CLI::App* command =
       app.add_subcommand("catalog", "what a sweep can be made of: options with types, defaults and ranges");
   command->add_option("KIND", arguments->kind, fmt::format("{}; default: all", fmt::join(kKinds, ", ")))

@@ -15,7 +15,7 @@
 namespace mestre {
 namespace {
 
-struct Arguments {
+struct ExecArguments {
   std::string file;
   std::string cell;
 };
@@ -79,7 +79,7 @@ std::unordered_set<std::string> jobs_of_cell(const Plan& plan, const std::string
       .hint(expected_one_of(wanted, names));
 }
 
-int exec(const Arguments& arguments, const Globals& globals) {
+int exec(const ExecArguments& arguments, const Globals& globals) {
   const auto plans = plan_files({arguments.file}, globals);
   if (!plans) return kExitBadInput;
   require_data(*plans);
@@ -94,7 +94,7 @@ int exec(const Arguments& arguments, const Globals& globals) {
 }  // namespace
 
 void register_exec(CLI::App& app, const Globals& globals, Action& chosen) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ExecArguments>();
   CLI::App* command = app.add_subcommand("exec", "run one cell in the foreground and show what its jobs write");
   command->add_option("FILE", arguments->file, "sweep file")->required();
   command->add_option("CELL", arguments->cell, "its labels, as 'architecture=Samba,seed=3407'")->required();

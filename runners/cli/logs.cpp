@@ -22,7 +22,7 @@ namespace {
 
 constexpr auto kFollowInterval = std::chrono::milliseconds(300);
 
-struct Arguments {
+struct LogsArguments {
   std::string where;
   int attempt = 0;  // 0: the last
   bool follow = false;
@@ -105,7 +105,7 @@ void introduce(const JobDetail& detail, const fs::path& job_folder) {
     print_note("   attempt {}: {}\n", attempt.number, outcome_of(attempt, job_folder));
 }
 
-void show_job(const std::string& id, Ledger& ledger, const Arguments& arguments, const Globals& globals) {
+void show_job(const std::string& id, Ledger& ledger, const LogsArguments& arguments, const Globals& globals) {
   const std::vector<LogFile> files = files_of(id, arguments.attempt, globals.folders());
   if (arguments.path) {
     for (const LogFile& file : files) print_out("{}\n", file.path.native());
@@ -120,7 +120,7 @@ void show_job(const std::string& id, Ledger& ledger, const Arguments& arguments,
   }
 }
 
-int logs(const Arguments& arguments, const Globals& globals) {
+int logs(const LogsArguments& arguments, const Globals& globals) {
   Database database = Database::open_for_reading(globals.database_path());
   Ledger ledger(database);
   const std::vector<std::string> jobs = ledger.find(arguments.where);
@@ -137,7 +137,7 @@ int logs(const Arguments& arguments, const Globals& globals) {
 }  // namespace
 
 void register_logs(CLI::App& app, const Globals& globals, Action& chosen) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<LogsArguments>();
   CLI::App* command = app.add_subcommand("logs", "what jobs wrote, and how their attempts ended");
   command->add_option("WHERE", arguments->where, "job id or its beginning, or labels")->required();
   command->add_option("--attempt", arguments->attempt, "number of the attempt; default: the last")

@@ -19,7 +19,7 @@ namespace {
 
 constexpr double kWorthKeeping = 0.1;  // s; what takes less is as quickly done again
 
-struct Arguments {
+struct PlanArguments {
   std::vector<std::string> files;
   std::string why;  // a cell
   int slots = 0;    // 0: one per core
@@ -28,7 +28,7 @@ struct Arguments {
   bool diff = false;
 };
 
-std::string shown(const Plan& plan, const Arguments& arguments, const Globals& globals) {
+std::string shown_plan(const Plan& plan, const PlanArguments& arguments, const Globals& globals) {
   if (arguments.json) return plan_json(plan);
   if (arguments.cells) return cells_text(plan);
   if (arguments.diff) return diff_text(plan, globals);
@@ -36,21 +36,21 @@ std::string shown(const Plan& plan, const Arguments& arguments, const Globals& g
 }
 
 // Nothing where there are errors, which then stand in `printed.err`.
-bool plan_all(const Arguments& arguments, const Globals& globals, Diagnostics& diagnostics, Printed& printed) {
+bool plan_all(const PlanArguments& arguments, const Globals& globals, Diagnostics& diagnostics, Printed& printed) {
   const std::optional<std::vector<Plan>> plans = plan_files(arguments.files, globals, diagnostics);
   printed.err = diagnostics.render();
   if (!plans) return false;
   const bool is_list = arguments.json && plans->size() > 1;
   for (std::size_t i = 0; i < plans->size(); ++i) {
     printed.out += i > 0 ? (arguments.json ? ",\n" : "\n") : is_list ? "[\n" : "";
-    printed.out += shown((*plans)[i], arguments, globals);
+    printed.out += shown_plan((*plans)[i], arguments, globals);
   }
   if (is_list) printed.out += "]\n";
   return true;
 }
 
 // All that decides what is printed and is no file that planning reads.
-std::string question_of(const Arguments& arguments, const Globals& globals) {
+std::string question_of(const PlanArguments& arguments, const Globals& globals) {
   const fs::path program = fs::read_symlink("/proc/self/exe");
   return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", program.native(), fs::file_size(program),
                      fs::last_write_time(program).time_since_epoch().count(), fs::current_path().native(),
@@ -64,7 +64,7 @@ int print(const Printed& printed, int status) {
   return status;
 }
 
-int run(Arguments arguments, const Globals& globals) {
+int run(PlanArguments arguments, const Globals& globals) {
   const int answers =
       (arguments.cells ? 1 : 0) + (arguments.json ? 1 : 0) + (arguments.diff ? 1 : 0) + (arguments.why.empty() ? 0 : 1);
   if (answers > 1)
@@ -94,7 +94,7 @@ int run(Arguments arguments, const Globals& globals) {
 }  // namespace
 
 void register_plan(CLI::App& app, const Globals& globals, Action& chosen) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<PlanArguments>();
   CLI::App* command = app.add_subcommand("plan", "expand, check and price sweeps; nothing is run");
   command->add_option("FILE", arguments->files, "sweep files")->required();
   command->add_flag("--cells", arguments->cells, "list every cell with the ids and states of its jobs");

@@ -43,7 +43,7 @@ Examples:
 
 enum class Format { kTable, kCsv, kJson, kJsonLines };
 
-struct Arguments {
+struct QueryArguments {
   std::string sql;
   std::string sweep;
   std::string metric;
@@ -54,7 +54,7 @@ struct Arguments {
   double timeout = 60;      // s
 };
 
-Format format_of(const Arguments& arguments) {
+Format format_of(const QueryArguments& arguments) {
   if (arguments.json || arguments.format_name == "json") return Format::kJson;
   if (arguments.format_name == "jsonl") return Format::kJsonLines;
   return arguments.format_name == "csv" ? Format::kCsv : Format::kTable;
@@ -104,7 +104,7 @@ void require_metric(Database& database, const std::string& sweep, const std::str
   throw std::move(error).hint(names.empty() ? "none has finished yet" : expected_one_of(metric, names));
 }
 
-void check_question(const Arguments& arguments) {
+void check_question(const QueryArguments& arguments) {
   if (arguments.sql.empty() == arguments.sweep.empty())
     throw Error(ErrorCode::kBadInput, arguments.sql.empty() ? "nothing is asked" : "both SQL and --sweep are given")
         .hint("expected either a SELECT or --sweep NAME; mestre query --help shows examples");
@@ -113,7 +113,7 @@ void check_question(const Arguments& arguments) {
 }
 
 /// The flags as SQL.
-Question question_of(const Arguments& arguments, Database& database) {
+Question question_of(const QueryArguments& arguments, Database& database) {
   if (!arguments.sql.empty()) return {arguments.sql, {}};
   const std::string sweep = Ledger(database).resolve_sweep(arguments.sweep);
   if (!arguments.curve.empty()) {
@@ -183,7 +183,7 @@ Error explained(Error error, Database& database) {
   return error;
 }
 
-QueryLimits limits_of(const Arguments& arguments, Format format) {
+QueryLimits limits_of(const QueryArguments& arguments, Format format) {
   const std::int64_t usual = format == Format::kTable ? kTableRows : 0;
   const std::int64_t rows = arguments.limit < 0 ? usual : arguments.limit;
   return {.rows = rows == 0 ? std::numeric_limits<std::int64_t>::max() : rows,
@@ -236,7 +236,7 @@ QueryOutcome answer(Database& database, const Question& question, Format format,
   }
 }
 
-int query(const Arguments& arguments, const Globals& globals) {
+int query(const QueryArguments& arguments, const Globals& globals) {
   check_question(arguments);
   const Format format = format_of(arguments);
   Database database = Database::open_for_reading(globals.database_path());
@@ -253,7 +253,7 @@ int query(const Arguments& arguments, const Globals& globals) {
 }  // namespace
 
 void register_query(CLI::App& app, const Globals& globals, Action& chosen) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<QueryArguments>();
   CLI::App* command = app.add_subcommand("query", "questions to the store, in SQL; it is only read");
   command->add_option("SQL", arguments->sql, "one SELECT");
   command->add_option("--sweep", arguments->sweep, "instead of SQL: the cells of this sweep (a name or its file)");

@@ -17,7 +17,7 @@
 namespace mestre {
 namespace {
 
-struct Arguments {
+struct ReportArguments {
   std::string sweep;
   std::string output;  // empty: in the workspace
   bool json = false;
@@ -48,7 +48,7 @@ void warn_of(const Report& report) {
   for (const std::string& problem : report.problems) print_note("warning: {}\n", problem);
 }
 
-int report(const Arguments& arguments, const Globals& globals) {
+int report(const ReportArguments& arguments, const Globals& globals) {
   Database database = Database::open_for_reading(globals.database_path());
   const std::string sweep = Ledger(database).resolve_sweep(arguments.sweep);
   const fs::path folder = arguments.output.empty() ? globals.folders().reports() / sweep : fs::path(arguments.output);
@@ -73,7 +73,7 @@ void show_report(const std::string& sweep, const Globals& globals, const fs::pat
 }
 
 void register_report(CLI::App& app, const Globals& globals, Action& chosen) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ReportArguments>();
   CLI::App* command = app.add_subcommand("report", "tables and figures of a sweep, into one folder");
   command->add_option("SWEEP", arguments->sweep, "its name, or the path of its file")->required();
   command->add_option("--output", arguments->output, "folder to write into; default: reports/SWEEP in the workspace");

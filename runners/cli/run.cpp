@@ -17,7 +17,7 @@
 namespace mestre {
 namespace {
 
-struct Arguments {
+struct RunArguments {
   std::vector<std::string> files;
   int slots = 0;  // 0: one per core
   bool dry_run = false;
@@ -42,7 +42,7 @@ Counts count(const std::vector<Plan>& plans) {
   return counts;
 }
 
-std::string files_as_typed(const Arguments& arguments) {
+std::string files_as_typed(const RunArguments& arguments) {
   std::string text;
   for (const std::string& file : arguments.files) text += " " + file;
   return text;
@@ -56,7 +56,7 @@ void list_missing(const std::vector<Plan>& plans) {
           print_out("{}  {} {}\n", plan.jobs[index].id.substr(0, 8), cell.name, plan.jobs[index].name);
 }
 
-int conclude(const DispatchResult& result, const Counts& before, double seconds, const Arguments& arguments) {
+int conclude(const DispatchResult& result, const Counts& before, double seconds, const RunArguments& arguments) {
   if (result.interrupted) {
     print_note("stopped; running jobs go on by themselves\n   to come back: mestre run{}\n", files_as_typed(arguments));
     return kExitInterrupted;
@@ -70,7 +70,7 @@ int conclude(const DispatchResult& result, const Counts& before, double seconds,
   return kExitOk;
 }
 
-int run(const Arguments& arguments, const Globals& globals) {
+int run(const RunArguments& arguments, const Globals& globals) {
   const auto plans = plan_files(arguments.files, globals);
   if (!plans) return kExitBadInput;
   require_data(*plans);
@@ -109,7 +109,7 @@ int run(const Arguments& arguments, const Globals& globals) {
 }  // namespace
 
 void register_run(CLI::App& app, const Globals& globals, Action& chosen) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<RunArguments>();
   CLI::App* command = app.add_subcommand("run", "plan, then run what is missing");
   command->add_option("FILE", arguments->files, "sweep files")->required();
   command->add_option("--slots", arguments->slots, "jobs at a time on this machine; default: one per core")

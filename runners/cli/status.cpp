@@ -29,7 +29,7 @@ namespace {
 constexpr auto kWatchInterval = std::chrono::seconds(2);
 constexpr double kStaleAfter = 5;  // s; older data than this are worth a word
 
-struct Arguments {
+struct StatusArguments {
   std::string sweep;  // a name or its file; empty: all, in short
   bool watch = false;
   bool json = false;
@@ -198,7 +198,7 @@ std::string file_of(const std::string& sweep, Database& database) {
       query_table(database, "SELECT file FROM sweeps WHERE sweep = ?1", parameters).rows.at(0).at(0));
 }
 
-void show(const Arguments& arguments, const Globals& globals) {
+void show(const StatusArguments& arguments, const Globals& globals) {
   const News news = news_of(globals);
   Database database = Database::open_for_reading(globals.database_path());
   Ledger ledger(database);
@@ -216,7 +216,7 @@ void show(const Arguments& arguments, const Globals& globals) {
   print_notes(news, file_of(sweep, database));
 }
 
-int status(const Arguments& arguments, const Globals& globals) {
+int status(const StatusArguments& arguments, const Globals& globals) {
   (void)Database::open_for_reading(globals.database_path());  // what is wrong with it is said before anything else
   const bool clear = arguments.watch && !arguments.json && ::isatty(STDOUT_FILENO) == 1;
   for (;;) {
@@ -232,7 +232,7 @@ int status(const Arguments& arguments, const Globals& globals) {
 }  // namespace
 
 void register_status(CLI::App& app, const Globals& globals, Action& chosen) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<StatusArguments>();
   CLI::App* command = app.add_subcommand("status", "how the cells of a sweep stand");
   command->add_option("SWEEP", arguments->sweep, "its name, or the path of its file; default: all sweeps, a line each");
   command->add_flag("--watch", arguments->watch, "again every two seconds, until Ctrl-C");
