@@ -31,8 +31,9 @@ bench: configure  ## build and run the benchmarks
 format: setup-test  ## rewrite the sources in the project's format
 	tools/sources.py | xargs -d '\n' clang-format-14 -i
 
-check: setup-test format-check configure  ## what needs no running: format, clang-tidy, include layers
+check: setup-test format-check configure  ## what needs no running: format, clang-tidy, include layers, of sources with Torch too
 	tools/tidy.py build/release -j $(JOBS) --torch
+	tests/layers/headers.py build/release --torch
 	tests/layers/layers.py
 
 clean:  ## remove build/ (never the shared folder $MESTRE_DEPS)

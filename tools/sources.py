@@ -43,9 +43,9 @@ def includes(path, root=ROOT):
     return [Include(number, match[1] == '"', match[2]) for number, match in matches if match]
 
 
-def closure(path, root=ROOT):
-    """`path` and every file of ours that it includes, directly or not."""
-    seen, waiting = set(), [path]
+def closure(*paths, root=ROOT):
+    """`paths` and every file of ours that they include, directly or not."""
+    seen, waiting = set(), [*paths]
     while waiting:
         path = waiting.pop()
         if path not in seen and (root / path).is_file():
@@ -54,8 +54,15 @@ def closure(path, root=ROOT):
     return sorted(seen)
 
 
+def compiled_sources(path):
+    """What a file of a compilation database stands for, relative to the root: itself, or the sources that CMake put together in it."""
+    if "Unity" not in path.parts:
+        return (os.path.relpath(path, ROOT),)
+    return tuple(os.path.relpath(include.name, ROOT) for include in includes(path))
+
+
 def uses_torch(path, root=ROOT):
-    return any(TORCH.match(include.name) for file in closure(path, root) for include in includes(file, root))
+    return any(TORCH.match(include.name) for file in closure(path, root=root) for include in includes(file, root))
 
 
 def version_of(tool):
@@ -63,36 +70,36 @@ def version_of(tool):
 
 
 def check_all(check, settings, commands, jobs):
-    """Runs `commands`, pairs of a source and an argument list, `jobs` at a time; prints the output of those that fail.
+    """Runs `commands`, pairs of sources and an argument list, `jobs` at a time; prints the output of those that fail.
 
-    What passes is remembered by content (the source, what it includes of ours, the arguments, `settings`, the tool's version)
-    in the folder that all checkouts share, and not run again. Returns how many failed.
+    What passes is remembered by content (the sources, what they include of ours, the arguments, `settings`, the tool's version)
+    in the folder that all checkouts share, and not run again. Returns how many commands failed.
     """
     passed = Path(os.environ.get("MESTRE_DEPS") or Path.home() / ".cache" / "mestre") / "checks" / check
     passed.mkdir(parents=True, exist_ok=True)
 
     versions = {tool: version_of(tool) for tool in {command[0] for _, command in commands}}
 
-    def stamp(path, command):
+    def stamp(paths, command):
         relative = "\0".join(command).replace(str(ROOT), "")
         digest = hashlib.sha256(f"{settings}\0{versions[command[0]]}\0{relative}".encode())
-        for file in closure(path):
+        for file in closure(*paths):
             digest.update(f"\0{file}\0".encode() + (ROOT / file).read_bytes())
         return passed / digest.hexdigest()
 
-    def run(path, command, stamp):
+    def run(paths, command, stamp):
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         if done.returncode == 0:
             stamp.touch()
         else:
-            print(f"{done.stdout}{done.stderr}{check}: {path} failed\n", file=sys.stderr, flush=True)
+            print(f"{done.stdout}{done.stderr}{check}: {' '.join(paths)} failed\n", file=sys.stderr, flush=True)
         return done.returncode == 0
 
-    todo = [(path, command, stamp(path, command)) for path, command in commands]
+    todo = [(paths, command, stamp(paths, command)) for paths, command in commands]
     todo = [one for one in todo if not one[2].exists()]
     with ThreadPoolExecutor(jobs) as pool:
         failed = list(pool.map(lambda one: run(*one), todo)).count(False)
-    print(f"{check}: {len(commands) - failed} of {len(commands)} files pass, {len(todo)} of them looked at now")
+    print(f"{check}: {len(commands) - failed} of {len(commands)} runs pass, {len(todo)} of them made now")
     return failed
 
 

@@ -29,7 +29,7 @@ def main():
         def times_run(settings="a"):
             runs.write_text("")
             with contextlib.redirect_stdout(None):
-                assert sources.check_all("test", settings, [("one.cpp", [str(tool), "one.cpp"])], 1) == 0
+                assert sources.check_all("test", settings, [(["one.cpp"], [str(tool), "one.cpp"])], 1) == 0
             return runs.read_text().count("x")
 
         (root / "one.cpp").write_text("int one;\n")
