@@ -8,7 +8,7 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)    # clang-tidy reads them
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
 set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")
 
-# All presets but dev compile ten sources of a target as one, which takes a quarter of the time: most of a source's is its headers'.
+# All presets but dev compile ten sources of a target as one: most of a source's is its headers'.
 set(CMAKE_UNITY_BUILD_BATCH_SIZE 10)
 
 if(NOT CMAKE_BUILD_TYPE)

@@ -3,7 +3,7 @@
 
     tools/tidy.py BUILD-FOLDER [-j JOBS] [--torch]
 
-Sources that the build compiles together are looked at together, which takes a quarter of the time. Those that reach a Torch header are
+Sources that the build compiles together are looked at together, for most of the time goes into headers. Those that reach a Torch header are
 left out unless --torch is given: clang-tidy takes 11 to 36 s for each.
 """
 
