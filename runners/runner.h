@@ -12,15 +12,21 @@
 #include <vector>
 
 #include "core/base/files.h"
-#include "core/spec/train.h"
 
 namespace mestre {
+
+/// What a job takes of a machine while it runs.
+struct Demand {
+  int cores = 1;  // one thread each
+  int gpus = 0;
+  double gpu_memory = 0;  // bytes of its GPU; 0: it shares its GPUs with nobody
+};
 
 /// One job that a submission may run now. launch.json bears the submission's token already.
 struct Task {
   std::string job;  // id
   fs::path folder;
-  int slots = 1;  // that it takes
+  Demand demand;
 };
 
 /// A job whose process is gone.
@@ -35,11 +41,12 @@ class Runner {
   virtual ~Runner() = default;
   /// "local", "slurm": stands in the store.
   [[nodiscard]] virtual std::string_view name() const = 0;
-  /// Why this runner can never carry out a job that is launched like this; nothing where it can.
-  [[nodiscard]] virtual std::optional<std::string> refusal(const LaunchOptions& launch) const = 0;
-  /// How many slots are taken by no job.
-  [[nodiscard]] virtual int free_slots() const = 0;
-  [[nodiscard]] virtual int slots() const = 0;
+  /// Why this runner can never carry out a job that takes so much; nothing where it can.
+  [[nodiscard]] virtual std::optional<std::string> refusal(const Demand& demand) const = 0;
+  /// Whether such a job can start now.
+  [[nodiscard]] virtual bool has_room(const Demand& demand) const = 0;
+  /// How many such jobs run side by side where nothing else does; at least 1.
+  [[nodiscard]] virtual int at_a_time(const Demand& demand) const = 0;
   /// Starts one task of the submission `token`. Throws Error where it cannot.
   virtual void start(std::string_view token, const Task& task) = 0;
   /// Takes over a worker that an earlier coordinator started. False where the job's last attempt does not live.

@@ -15,6 +15,7 @@ namespace {
 constexpr auto kPollInterval =
     std::chrono::milliseconds(200);         // between two looks at the workers while nothing happens
 constexpr double kIngestInterval = 1.0;     // s between two folds of the journals of running jobs
+constexpr double kMemoryMargin = 1.15;      // how far the planner's estimate of a GPU's memory may be off
 constexpr std::size_t kEarlyLogTail = 400;  // bytes of a worker's last words that a message quotes
 
 struct Budget {
@@ -23,10 +24,11 @@ struct Budget {
   bool environmental;
 };
 
-// What a plain retry can mend. Bad input, a diverged loss and a bug would only happen again.
+// What another attempt can mend. Bad input, a diverged loss and a bug would only happen again. After
+// out_of_memory_gpu the job gets a GPU to itself, and passes no larger than fit.
 constexpr std::array<Budget, 11> kBudgets = {{
     {"", 5, true},  // killed without a word
-    {"out_of_memory_gpu", 0, false},
+    {"out_of_memory_gpu", 1, false},
     {"out_of_memory_host", 1, true},
     {"diverged", 0, false},
     {"bad_input", 0, false},
@@ -116,7 +118,7 @@ void Scheduler::refuse_what_cannot_run() const {
   for (const std::string& job : order_) {
     const Entry& entry = entries_.at(job);
     if (entry.state == JobState::kDone) continue;
-    if (const std::optional<std::string> why = runner_.refusal(entry.planned->launch))
+    if (const std::optional<std::string> why = runner_.refusal(demand_of(entry)))
       throw Error(ErrorCode::kEnvironment, fmt::format("'{}' cannot run here", entry.name)).hint(*why);
   }
 }
@@ -156,7 +158,7 @@ void Scheduler::take_over() {
 }
 
 bool Scheduler::adopt(const std::string& job, Entry& entry) {
-  if (!fs::exists(entry.folder) || !runner_.adopt({.job = job, .folder = entry.folder, .slots = slots_of(entry)}))
+  if (!fs::exists(entry.folder) || !runner_.adopt({.job = job, .folder = entry.folder, .demand = demand_of(entry)}))
     return false;
   entry.watched = true;
   observer_.job_adopted(entry.name, entry.folder);
@@ -213,6 +215,7 @@ void Scheduler::settle(const EndedTask& ended) {
   }
   const bool may_retry = ++entry.failures[last.cause] <= retry_budget(last.cause);
   end.again = may_retry && entry.planned != nullptr;
+  entry.needs_more_memory |= last.cause == "out_of_memory_gpu";
   entry.state = may_retry ? JobState::kQueued : JobState::kFailed;
   entry.token.clear();  // another attempt needs a new submission, so that a worker that is late finds itself replaced
   ledger_.set_state(ended.job, entry.state);
@@ -233,7 +236,7 @@ std::vector<std::string> Scheduler::ready_jobs() const {
 }
 
 void Scheduler::start_ready() {
-  if (runner_.free_slots() <= 0) return;
+  if (!runner_.has_room({})) return;
   const std::vector<std::string> ready = ready_jobs();
   std::vector<std::string> unsubmitted;
   for (const std::string& job : ready)
@@ -241,8 +244,8 @@ void Scheduler::start_ready() {
   if (!unsubmitted.empty()) submit(unsubmitted);
   std::vector<std::string_view> begun;
   for (const std::string& job : ready) {
-    // What comes first waits for its slots: smaller jobs behind it must not keep it waiting for ever.
-    if (runner_.free_slots() < slots_of(entries_.at(job)) || stopped_) break;
+    // What comes first waits for its place: smaller jobs behind it must not keep it waiting for ever.
+    if (!runner_.has_room(demand_of(entries_.at(job))) || stopped_) break;
     start(job);
     begun.push_back(job);
   }
@@ -275,10 +278,10 @@ void Scheduler::start(const std::string& job) {
                       .data = planned.data,
                       .validation = planned.validation,
                       .validation_digest = planned.validation_digest,
-                      .options = planned.launch,
+                      .options = launch_of(entry),
                       .deadline = planned.launch.time > 0 ? now_seconds() + planned.launch.time : 0};
   replace_file(entry.folder / "launch.json", to_json(launch));
-  runner_.start(entry.token, {.job = job, .folder = entry.folder, .slots = slots_of(entry)});
+  runner_.start(entry.token, {.job = job, .folder = entry.folder, .demand = demand_of(entry)});
   entry.state = JobState::kRunning;
   entry.watched = true;
   entry.started_at = now_seconds();
@@ -286,10 +289,21 @@ void Scheduler::start(const std::string& job) {
   observer_.job_started(entry.name, entry.folder);
 }
 
-// A job with more threads than there are slots gets all of them.
-int Scheduler::slots_of(const Entry& entry) const {
-  const std::int64_t threads = entry.planned != nullptr ? entry.planned->launch.threads : 1;
-  return static_cast<int>(std::clamp<std::int64_t>(threads, 1, runner_.slots()));
+// How the planned job is carried out. More and smaller passes are the same experiment.
+LaunchOptions Scheduler::launch_of(const Entry& entry) {
+  LaunchOptions launch = entry.planned->launch;
+  if (entry.needs_more_memory) launch.micro_batch = kAutoMicroBatch;
+  return launch;
+}
+
+// What fits is found out on a GPU that nobody else fills meanwhile.
+Demand Scheduler::demand_of(const Entry& entry) {
+  if (entry.planned == nullptr) return {};
+  const LaunchOptions launch = launch_of(entry);
+  Demand demand{.cores = static_cast<int>(launch.threads), .gpus = static_cast<int>(launch.gpus)};
+  if (launch.gpus == 1 && launch.micro_batch != kAutoMicroBatch)
+    demand.gpu_memory = kMemoryMargin * entry.planned->estimate.memory.total();
+  return demand;
 }
 
 RunSnapshot Scheduler::snapshot() {
@@ -297,7 +311,6 @@ RunSnapshot Scheduler::snapshot() {
   std::unordered_map<std::string, JobProgress> progress;
   for (JobProgress& one : ledger_.progress()) progress.emplace(one.job, std::move(one));
   const std::map<std::string, MeasuredSpeed> speeds = ledger_.speeds();
-  double work = 0;  // s of one slot
   for (const std::string& job : order_) {
     const Entry& entry = entries_.at(job);
     ++now.jobs;
@@ -317,9 +330,9 @@ RunSnapshot Scheduler::snapshot() {
       }
     }
     const Estimate& estimate = entry.planned->estimate;
-    work += share_left * (speed > 0 ? estimate.tokens / speed : estimate.seconds);
+    now.seconds_left +=
+        share_left * (speed > 0 ? estimate.tokens / speed : estimate.seconds) / runner_.at_a_time(demand_of(entry));
   }
-  now.seconds_left = work / std::max(1, runner_.slots());
   for (const Plan& plan : plans_) {
     for (const PlannedCell& cell : plan.cells) {
       ++now.cells;

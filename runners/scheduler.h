@@ -87,6 +87,7 @@ class Scheduler {
     bool watched = false;                      // the runner has it: started or adopted by this run, and not ended
     std::string token;                         // of the submission of this run that may start it; empty: none yet
     std::map<std::string, int> failures = {};  // attempts that this run saw fail, by cause
+    bool needs_more_memory = false;            // the GPU's memory did not do
     double started_at = 0;
   };
 
@@ -108,7 +109,8 @@ class Scheduler {
   void start_ready();
   void submit(std::span<const std::string> jobs);
   void start(const std::string& job);
-  [[nodiscard]] int slots_of(const Entry& entry) const;
+  [[nodiscard]] static LaunchOptions launch_of(const Entry& entry);
+  [[nodiscard]] static Demand demand_of(const Entry& entry);
   bool is_ready(const Entry& entry) const;
   std::vector<std::string> ready_jobs() const;
   RunSnapshot snapshot();

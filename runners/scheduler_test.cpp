@@ -25,11 +25,13 @@ class FakeRunner final : public Runner {
   explicit FakeRunner(Workspace workspace) : workspace_(std::move(workspace)) {}
 
   [[nodiscard]] std::string_view name() const override { return "local"; }
-  [[nodiscard]] int slots() const override { return slots_; }
-  [[nodiscard]] std::optional<std::string> refusal(const LaunchOptions& launch) const override {
-    return launch.gpus > 0 ? std::optional<std::string>("no GPU here") : std::nullopt;
+  [[nodiscard]] std::optional<std::string> refusal(const Demand& demand) const override {
+    return demand.gpus > gpus ? std::optional<std::string>("no GPU here") : std::nullopt;
   }
-  [[nodiscard]] int free_slots() const override { return slots_ - taken_; }
+  [[nodiscard]] bool has_room(const Demand& demand) const override {
+    return taken_ + std::min(demand.cores, slots_) <= slots_;
+  }
+  [[nodiscard]] int at_a_time(const Demand&) const override { return slots_; }
   bool adopt(const Task& task) override {
     if (!alive_.contains(task.job)) return false;
     adopted.push_back(task.job);
@@ -43,7 +45,9 @@ class FakeRunner final : public Runner {
     started.push_back(task.job);
     tokens.push_back(std::string(token));
     take(task);
-    EXPECT_GE(free_slots(), 0);
+    EXPECT_LE(taken_, slots_);
+    demands.push_back(task.demand);
+    micro_batches.push_back(read_launch(task.folder).options.micro_batch);
     const std::string what = script[task.job].empty() ? "finish" : script[task.job].front();
     if (!script[task.job].empty()) script[task.job].pop_front();
     if (what == "vanish") return;
@@ -54,6 +58,7 @@ class FakeRunner final : public Runner {
     journal.started(task.job, claim.attempt->number, nullptr, 10);
     if (what == "finish") journal.finished({});
     if (what == "diverge") journal.failed(Cause::kDiverged, "loss is not finite at step 3");
+    if (what == "fill the GPU") journal.failed(Cause::kOutOfMemoryGpu, "CUDA out of memory");
     if (what == "yield") journal.failed(Cause::kPreempted, "signal 15");
   }
 
@@ -71,13 +76,16 @@ class FakeRunner final : public Runner {
   std::vector<std::string> started;
   std::vector<std::string> tokens;
   std::vector<std::string> adopted;
+  std::vector<Demand> demands;              // of what was started
+  std::vector<std::int64_t> micro_batches;  // as launch.json had them
+  int gpus = 0;
   int slots_ = 1;
   bool disk_full = false;
 
  private:
   void take(const Task& task) {
     running_.push_back(task.job);
-    taken_ += task.slots;
+    taken_ += std::min(task.demand.cores, slots_);
   }
 
   Workspace workspace_;
@@ -185,6 +193,35 @@ class SchedulerTest : public testing::Test {
   Plan plan_;
   Recorder recorder_;
 };
+
+TEST_F(SchedulerTest, GivesAJobThatFilledItsGpuOneMoreAttemptWithWhatFits) {
+  for (PlannedJob& job : plan_.jobs) {
+    job.launch.gpus = 1;
+    job.launch.micro_batch = 8;
+    job.estimate.memory.weights = 1e9;
+  }
+  FakeRunner runner(workspace_);
+  runner.gpus = 1;
+  runner.script[train_of(3)] = {"fill the GPU"};
+  EXPECT_TRUE(run(runner));
+  ASSERT_GE(runner.demands.size(), 2U);
+  EXPECT_DOUBLE_EQ(runner.demands[0].gpu_memory, 1.15e9);
+  EXPECT_EQ(runner.micro_batches[0], 8);
+  const auto again = std::find(runner.started.begin() + 1, runner.started.end(), train_of(3)) - runner.started.begin();
+  EXPECT_EQ(runner.demands.at(static_cast<std::size_t>(again)).gpu_memory, 0);
+  EXPECT_EQ(runner.micro_batches[static_cast<std::size_t>(again)], kAutoMicroBatch);
+  EXPECT_EQ(starts_of(runner, train_of(3)), 2);
+
+  FakeRunner full(workspace_);
+  full.gpus = 1;
+  plan_.jobs.clear();
+  plan_.cells.clear();
+  add_cell(7);
+  plan_.jobs[0].launch.gpus = 1;
+  full.script[plan_.jobs[0].id] = {"fill the GPU", "fill the GPU", "fill the GPU"};
+  EXPECT_FALSE(run(full));
+  EXPECT_EQ(starts_of(full, plan_.jobs[0].id), 2);
+}
 
 TEST_F(SchedulerTest, RunsByPriorityWithEvaluationBehindItsTraining) {
   FakeRunner runner(workspace_);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <map>
 #include <set>
 
@@ -69,6 +70,24 @@ WorkerCatalog ask_catalog(const fs::path& worker) {
   if (answer.is_success()) return read_worker_catalog(answer.output);
   throw Error(ErrorCode::kEnvironment, fmt::format("'{}' does not say what it can do", worker.native()))
       .hint("'mestre doctor' looks into it; 'make build' builds it, $MESTRE_WORKER names another");
+}
+
+// The GPUs that jobs of these plans may have: all that we may use ourselves. The driver is asked only where one is
+// wanted; where it does not answer there are none, and the scheduler refuses the jobs.
+std::vector<InstalledGpu> gpus_for(const std::vector<Plan>& plans) {
+  const auto wants_gpu = [](const PlannedJob& job) { return job.launch.gpus > 0 && !job.finished; };
+  if (std::none_of(plans.begin(), plans.end(),
+                   [&](const Plan& plan) { return std::any_of(plan.jobs.begin(), plan.jobs.end(), wants_gpu); }))
+    return {};
+  constexpr std::chrono::seconds kLimit{60};  // a driver that nobody keeps loaded takes long to wake
+  const Answer answer =
+      ask({{.command = {"nvidia-smi", fmt::format("--query-gpu={}", kGpuColumns), "--format=csv,noheader,nounits"},
+            .limit = kLimit}})
+          .front();
+  if (!answer.is_success()) return {};
+  std::vector<InstalledGpu> gpus = read_gpus(answer.output);
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  return visible != nullptr ? visible_gpus(gpus, visible) : gpus;
 }
 
 // Where the sweep says its name.
@@ -140,7 +159,8 @@ DispatchResult dispatch(const std::vector<Plan>& plans, const Globals& globals, 
   const Workspace workspace{fs::absolute(globals.workspace).lexically_normal()};  // workers may start elsewhere
   const CoordinatorLock lock = CoordinatorLock::acquire(workspace);
   Database database = Database::open_for_writing(globals.database_path());
-  LocalRunner runner(workspace, worker, options.slots);
+  LocalRunner runner(workspace, worker,
+                     {.cores = options.slots, .gpus = gpus_for(plans), .jobs_per_gpu = options.jobs_per_gpu});
   const SchedulerSettings settings{.workspace = workspace,
                                    .data_root = globals.data_root,
                                    .retry_failed = options.retry_failed,

@@ -30,13 +30,15 @@ struct DispatchResult {
 };
 
 struct DispatchOptions {
-  int slots = 1;
+  int slots = 1;                              // cores for jobs
+  int jobs_per_gpu = 0;                       // at most; 0: as many as its memory holds
   bool retry_failed = false;                  // also jobs that failed by their own fault
   std::unordered_set<std::string> only = {};  // ids of the jobs to run; empty: all
 };
 
-/// Takes the workspace, starts what is missing on local slots, and returns when nothing is left to do or a signal asked
-/// to stop; then running jobs go on without us. Throws Error (busy) where another coordinator holds the workspace.
+/// Takes the workspace, starts what is missing on this machine, and returns when nothing is left to do or a signal
+/// asked to stop; then running jobs go on without us. Throws Error (busy) where another coordinator holds the
+/// workspace.
 [[nodiscard]] DispatchResult dispatch(const std::vector<Plan>& plans, const Globals& globals,
                                       const DispatchOptions& options, RunObserver& observer);
 

@@ -20,6 +20,7 @@ namespace {
 struct RunArguments {
   std::vector<std::string> files;
   int slots = 0;  // 0: one per core
+  int jobs_per_gpu = 0;
   bool dry_run = false;
   bool retry_failed = false;
   bool report = false;
@@ -85,6 +86,7 @@ int run(const RunArguments& arguments, const Globals& globals) {
   {
     ProgressView view(arguments.verbose);
     const DispatchOptions options{.slots = arguments.slots > 0 ? arguments.slots : usable_cores(),
+                                  .jobs_per_gpu = arguments.jobs_per_gpu,
                                   .retry_failed = arguments.retry_failed};
     const DispatchResult result = dispatch(*plans, globals, options, view);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -113,6 +115,10 @@ void register_run(CLI::App& app, const Globals& globals, Action& chosen) {
   CLI::App* command = app.add_subcommand("run", "plan, then run what is missing");
   command->add_option("FILE", arguments->files, "sweep files")->required();
   command->add_option("--slots", arguments->slots, "jobs at a time on this machine; default: one per core")
+      ->check(CLI::Range(1, 4096));
+  command
+      ->add_option("--jobs-per-gpu", arguments->jobs_per_gpu,
+                   "jobs that share a GPU at most; default: as many as its memory holds, by the plan's estimate")
       ->check(CLI::Range(1, 4096));
   command->add_flag("--dry-run", arguments->dry_run, "only list what would run");
   command->add_flag("--retry-failed", arguments->retry_failed, "also run again what failed by its own fault");

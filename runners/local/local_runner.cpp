@@ -25,29 +25,69 @@ std::optional<AttemptRecord> find_record(const fs::path& attempt) {
   }
 }
 
-}  // namespace
-
-std::optional<std::string> LocalRunner::refusal(const LaunchOptions& launch) const {
-  if (launch.gpus > 0) return "the local runner has no GPU slots yet; expected resources.gpus = 0";
-  return std::nullopt;
+// A variable of a process as it was started; empty where it has none or cannot be asked any more.
+std::string variable_of(std::int64_t pid, std::string_view name) {
+  std::string block;
+  try {
+    block = read_file_if_exists(fmt::format("/proc/{}/environ", pid)).value_or("");
+  } catch (const Error&) {
+    return {};
+  }
+  for (std::size_t begin = 0; begin < block.size();) {
+    const std::size_t end = std::min(block.find('\0', begin), block.size());
+    const std::string_view entry = std::string_view(block).substr(begin, end - begin);
+    if (entry.starts_with(name) && entry.substr(name.size()).starts_with('='))
+      return std::string(entry.substr(name.size() + 1));
+    begin = end + 1;
+  }
+  return {};
 }
 
-int LocalRunner::free_slots() const {
-  int taken = 0;
-  for (const auto& [job, running] : running_) taken += running.slots;
-  return std::max(0, slots_ - taken);
+}  // namespace
+
+std::optional<std::string> LocalRunner::refusal(const Demand& demand) const {
+  if (static_cast<std::size_t>(demand.gpus) <= gpus_.size()) return std::nullopt;
+  return fmt::format("it takes {} GPU{}, and this machine has {}", demand.gpus, demand.gpus == 1 ? "" : "s",
+                     gpus_.description());
+}
+
+int LocalRunner::cores_of(const Demand& demand) const {
+  return std::clamp(demand.cores, 1, cores_);
+}
+
+bool LocalRunner::has_room(const Demand& demand) const {
+  if (cores_taken_ + cores_of(demand) > cores_) return false;
+  return demand.gpus == 0 || (!someone_may_hold_any_gpu() && gpus_.find(demand.gpus, demand.gpu_memory));
+}
+
+int LocalRunner::at_a_time(const Demand& demand) const {
+  const int by_cores = cores_ / cores_of(demand);
+  const int jobs =
+      demand.gpus == 0 ? by_cores : std::min(by_cores, gpus_.jobs_at_a_time(demand.gpus, demand.gpu_memory));
+  return std::max(1, jobs);
+}
+
+// A worker that holds its lock and has not said which process it is.
+bool LocalRunner::someone_may_hold_any_gpu() const {
+  return std::any_of(running_.begin(), running_.end(), [](const auto& entry) { return !entry.second.process; });
 }
 
 void LocalRunner::start(std::string_view token, const Task& task) {
   const Launch launch = read_launch(task.folder);
   const std::string threads = std::to_string(launch.options.threads);
+  const GpuShare share = gpus_.find(task.demand.gpus, task.demand.gpu_memory).value_or(GpuShare{});
   std::vector<std::string> arguments(worker_.begin() + 1, worker_.end());
   arguments.insert(arguments.end(), {"run", task.folder.native(), "--token", std::string(token)});
-  ProcessRequest request{.program = worker_.front(),
-                         .arguments = std::move(arguments),
-                         .output = early_log(workspace_, token, task.job),
-                         .environment = {{"OMP_NUM_THREADS", threads}, {"MKL_NUM_THREADS", threads}}};
-  running_.emplace(task.job, Running{.process = Process::start(request), .attempt = {}, .slots = task.slots});
+  ProcessRequest request{
+      .program = worker_.front(),
+      .arguments = std::move(arguments),
+      .output = early_log(workspace_, token, task.job),
+      .environment = {
+          {"OMP_NUM_THREADS", threads}, {"MKL_NUM_THREADS", threads}, {"CUDA_VISIBLE_DEVICES", gpus_.variable(share)}}};
+  running_.emplace(task.job,
+                   Running{.process = Process::start(request), .attempt = {}, .demand = task.demand, .share = share});
+  cores_taken_ += cores_of(task.demand);
+  gpus_.take(share);
 }
 
 bool LocalRunner::adopt(const Task& task) {
@@ -55,17 +95,27 @@ bool LocalRunner::adopt(const Task& task) {
   if (numbers.empty()) return false;
   const fs::path attempt = attempt_folder(task.folder, numbers.back());
   if (!FileLock::is_held(attempt / "lock")) return false;
-  running_.emplace(task.job, Running{.process = {}, .attempt = attempt, .slots = task.slots});
+  Running& running =
+      running_.emplace(task.job, Running{.process = {}, .attempt = attempt, .demand = task.demand}).first->second;
+  cores_taken_ += cores_of(task.demand);
+  look_for_process(running);
   return true;
+}
+
+// Which GPUs it has is asked of the process itself: nothing else is sure to say so after a crash.
+void LocalRunner::look_for_process(Running& running) {
+  const auto record = find_record(running.attempt);
+  if (!record) return;
+  running.process = Process::adopt(record->process);
+  if (!running.process) return;
+  running.share = gpus_.named(variable_of(record->process.pid, "CUDA_VISIBLE_DEVICES"), running.demand.gpu_memory);
+  gpus_.take(running.share);
 }
 
 bool LocalRunner::poll_descriptors(std::chrono::milliseconds patience) {
   std::vector<pollfd> descriptors;
   for (auto& [job, running] : running_) {
-    if (!running.process) {
-      const auto record = find_record(running.attempt);
-      if (record) running.process = Process::adopt(record->process);
-    }
+    if (!running.process) look_for_process(running);
     if (running.process) {
       descriptors.push_back({.fd = running.process->descriptor(), .events = POLLIN, .revents = 0});
     } else {
@@ -90,6 +140,8 @@ std::vector<EndedTask> LocalRunner::wait(std::chrono::milliseconds patience) {
       ended.push_back({.job = at->first,
                        .how = describe(*reason),
                        .disk_full = reason->kind == ExitReason::Kind::kExited && reason->value == kExitNoSpace});
+      cores_taken_ -= cores_of(running.demand);
+      gpus_.give_back(running.share);
       at = running_.erase(at);
     } else {
       ++at;
