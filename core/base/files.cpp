@@ -108,6 +108,13 @@ void replace_file(const fs::path& path, std::string_view bytes) {
   replace(path, bytes, false);
 }
 
+void publish_file(const fs::path& complete, const fs::path& path) {
+  const FileDescriptor file = open_or_throw(complete, O_RDONLY, "open");
+  if (::fsync(file.get()) != 0) throw system_error(errno, "sync", complete.native());
+  if (::rename(complete.c_str(), path.c_str()) != 0) throw system_error(errno, "rename to", path.native());
+  sync_folder(path.has_parent_path() ? path.parent_path() : fs::path("."));
+}
+
 void sync_folder(const fs::path& folder) {
   const FileDescriptor file = open_or_throw(folder, O_RDONLY | O_DIRECTORY, "open folder");
   if (::fsync(file.get()) != 0) throw system_error(errno, "sync folder", folder.native());

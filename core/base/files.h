@@ -48,6 +48,9 @@ void write_file_atomically(const fs::path& path, std::string_view bytes);
 /// The same without the syncs: whole for every reader, but a power failure may lose it. For what can be computed again.
 void replace_file(const fs::path& path, std::string_view bytes);
 
+/// Gives a file that is complete its name: synced, renamed, its folder synced. Throws Error where `path` cannot be had.
+void publish_file(const fs::path& complete, const fs::path& path);
+
 /// fsync of a folder, so that the names in it are durable.
 void sync_folder(const fs::path& folder);
 /// mkdir -p, where each new folder's parent is synced; of many folders, each parent once.

@@ -32,6 +32,7 @@ using RegisterCommand = void (*)(CLI::App& app, const Globals& globals, Action& 
 void register_catalog(CLI::App& app, const Globals& globals, Action& chosen);
 void register_completion(CLI::App& app, const Globals& globals, Action& chosen);
 void register_data(CLI::App& app, const Globals& globals, Action& chosen);
+void register_db(CLI::App& app, const Globals& globals, Action& chosen);
 void register_doctor(CLI::App& app, const Globals& globals, Action& chosen);
 void register_exec(CLI::App& app, const Globals& globals, Action& chosen);
 void register_logs(CLI::App& app, const Globals& globals, Action& chosen);

@@ -5,9 +5,9 @@
 namespace mestre {
 namespace {
 
-constexpr std::array<RegisterCommand, 11> kCommands = {
-    register_plan,   register_run,     register_exec, register_status, register_logs,       register_query,
-    register_report, register_catalog, register_data, register_doctor, register_completion,
+constexpr std::array<RegisterCommand, 12> kCommands = {
+    register_plan,   register_run,     register_exec, register_status, register_logs,   register_query,
+    register_report, register_catalog, register_data, register_db,     register_doctor, register_completion,
 };
 
 }  // namespace
